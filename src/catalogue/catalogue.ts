@@ -1,0 +1,192 @@
+import type { AssetProblem, AssetRecord, AssetState, MediaKind, Provenance, StoreName } from '../media/index.ts'
+
+/** Who acts. It stands in every audit row, and decides what row-level security shows. */
+export type Actor =
+  /** An API key: any owner. */
+  | { readonly role: 'service'; readonly requestId?: string }
+  /** A JWT: one owner. */
+  | { readonly role: 'user'; readonly owner: string; readonly requestId?: string }
+  /** Keepsake itself: retries, the reaper, retention. */
+  | { readonly role: 'system'; readonly requestId?: string }
+
+export type Reservation = {
+  readonly id: string
+  readonly collection: string
+  readonly owner: string
+  readonly attributes: Readonly<Record<string, string>>
+  readonly provenance: Provenance
+  readonly filename: string | null
+  /** The URL to import from; null where the bytes came with the request. */
+  readonly sourceUrl: string | null
+  readonly sourceExpiresAt: Date | null
+  /** Seconds until somebody else may take over. */
+  readonly lease: number
+  /** Bytes to count against the quota until the true size is known. */
+  readonly reservedBytes: number
+  /** Bytes that the owner may use over all collections, or null. */
+  readonly quota: number | null
+  /** With the fingerprint of the request, so that a replay is told from a different request. */
+  readonly idempotency: { readonly key: string; readonly fingerprint: string } | null
+}
+
+/** What an attempt found out from the first bytes, written before the put. */
+export type KeyedContent = {
+  readonly key: string
+  readonly store: StoreName
+  readonly kind: MediaKind
+  readonly contentType: string
+  /** Seconds, from now. */
+  readonly lease: number
+  /** Bytes to count against the quota from now on; unchanged where undefined. */
+  readonly reservedBytes?: number
+  readonly quota: number | null
+}
+
+/** What is true of the object that was put. */
+export type StoredContent = {
+  readonly size: number
+  readonly sha256: string
+  readonly width: number | null
+  readonly height: number | null
+  readonly duration: number | null
+  /** Seconds until retention ends, from now, or null for ever. */
+  readonly keep: number | null
+}
+
+export type AssetFilter = {
+  readonly collection?: string
+  readonly owner?: string
+  readonly kind?: MediaKind
+  readonly state?: AssetState
+  readonly attributes?: Readonly<Record<string, string>>
+  /** Created at or after. */
+  readonly from?: Date
+  /** Created before. */
+  readonly to?: Date
+  /** 1 to 1000. */
+  readonly limit: number
+  /** From the page before; opaque. */
+  readonly cursor?: string
+}
+
+export type AuditAction =
+  | 'asset.reserved'
+  | 'asset.retried'
+  | 'asset.postponed'
+  | 'asset.stored'
+  | 'asset.failed'
+  | 'asset.deleting'
+  | 'asset.purged'
+  | 'url.issued'
+
+export type AuditEntry = {
+  readonly id: string
+  readonly at: Date
+  readonly action: AuditAction
+  readonly asset: string
+  readonly owner: string
+  readonly collection: string
+  /** `service`, `system`, or `user:<owner>`. */
+  readonly actor: string
+  readonly requestId: string | null
+  /** Facts without secrets: attempt, error code, expiry of a URL. */
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+export type AuditFilter = {
+  readonly asset?: string
+  readonly owner?: string
+  readonly from?: Date
+  readonly to?: Date
+  readonly limit: number
+  readonly cursor?: string
+}
+
+export type IssuedUrl = { readonly asset: string; readonly expiresAt: Date; readonly variant?: string }
+
+/** A key that no row holds any more, watched until no late write can bring its object back. */
+export type RetiredKey = { readonly key: string; readonly store: StoreName; readonly asset: string }
+
+/**
+ * What Keepsake knows. Every change of state is one statement, fenced by the state and the attempt that the caller
+ * read, with its audit row in the same statement; it answers undefined where the fence did not hold (somebody else
+ * was faster: read again). Time is the database's.
+ *
+ * Every key that leaves a row (a failed or superseded attempt, a delete) is retired in the same statement, so that an
+ * object put late is found and removed.
+ *
+ * Errors: `catalogue_unavailable`; after it a change may have happened: read again, never undo.
+ */
+export interface Catalogue {
+  /**
+   * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
+   * where the same owner sent the same request under the same key before: the asset is then that one.
+   *
+   * @throws `quota_exceeded`; `idempotency_conflict` for another request under the key; `asset_gone` where the asset
+   * of the replayed request was deleted.
+   */
+  reserve(reservation: Reservation, actor: Actor): Promise<{ readonly asset: AssetRecord; readonly replayed: boolean }>
+
+  /** Writes the key before the put. Fence: pending, attempt. @throws `quota_exceeded`; `object_exists` if the key is another row's. */
+  assignKey(id: string, attempt: number, content: KeyedContent): Promise<AssetRecord | undefined>
+
+  /** pending -> stored. Fence: pending, attempt, key present. Clears the source URL and the problem. */
+  confirm(id: string, attempt: number, content: StoredContent, actor: Actor): Promise<AssetRecord | undefined>
+
+  /** pending -> failed, for good. Retires the key. Frees the reserved bytes. */
+  fail(id: string, attempt: number, problem: AssetProblem, actor: Actor): Promise<AssetRecord | undefined>
+
+  /** Stays pending; `failures` + 1; due again after `retryIn` seconds. Keeps the key: a late put may still make it valid. */
+  postpone(
+    id: string,
+    attempt: number,
+    problem: AssetProblem,
+    retryIn: number,
+    actor: Actor,
+  ): Promise<AssetRecord | undefined>
+
+  /** Takes over a pending asset that is due: attempt + 1, a new lease, its old key retired and cleared. Fence: pending, attempt, until <= now. */
+  claim(id: string, attempt: number, lease: number, actor: Actor): Promise<AssetRecord | undefined>
+
+  /** Pending and deleting assets past `until`, those whose source dies first in front. */
+  due(limit: number): Promise<readonly AssetRecord[]>
+
+  /** pending, stored or failed -> deleting, unreadable at once; attempt + 1. The owner is checked for a user. Undefined: no such asset to that actor. A deleting one is returned as it is. */
+  beginDelete(id: string, lease: number, actor: Actor): Promise<AssetRecord | undefined>
+
+  /** deleting -> the row gone, key retired. Fence: deleting, attempt. */
+  purge(id: string, attempt: number, actor: Actor): Promise<boolean>
+
+  /** Retired keys whose next look is due. */
+  dueRetiredKeys(limit: number): Promise<readonly RetiredKey[]>
+
+  /** After the object at a retired key was removed (or found missing): look again later, or forget it once the watch is over. */
+  sweptRetiredKeys(keys: readonly string[]): Promise<void>
+
+  /** One asset, if the actor may see it. */
+  get(id: string, actor: Actor): Promise<AssetRecord | undefined>
+
+  /** The assets with these ids that the actor may see, in no particular order. */
+  getMany(ids: readonly string[], actor: Actor): Promise<readonly AssetRecord[]>
+
+  /** One asset by its key, if the actor may see it. */
+  getByKey(key: string, actor: Actor): Promise<AssetRecord | undefined>
+
+  /** Newest first, by keyset. */
+  list(
+    filter: AssetFilter,
+    actor: Actor,
+  ): Promise<{ readonly assets: readonly AssetRecord[]; readonly nextCursor: string | null }>
+
+  /** Writes one audit row for each URL, in one statement. */
+  recordIssuedUrls(urls: readonly IssuedUrl[], actor: Actor): Promise<void>
+
+  /** Newest first, by keyset. */
+  listAudit(
+    filter: AuditFilter,
+    actor: Actor,
+  ): Promise<{ readonly entries: readonly AuditEntry[]; readonly nextCursor: string | null }>
+
+  /** How many assets are in each state, for metrics. */
+  countByState(): Promise<Readonly<Record<AssetState, number>>>
+}

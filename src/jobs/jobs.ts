@@ -1,0 +1,21 @@
+/**
+ * Work to be done later. A job is a nudge: the truth is the asset row, so a lost or doubled job does no harm, and the
+ * regular sweep finds what a lost nudge would have told.
+ */
+export interface Jobs {
+  /** Asks for an asset to be looked at, now or after some seconds. Never throws for a failing queue: the sweep is the safety net. */
+  nudge(asset: string, afterSeconds?: number): Promise<void>
+
+  /** Starts work: `settle` for each nudge, `sweep` once at the start and then regularly, by one process at a time. */
+  start(handlers: JobHandlers): Promise<void>
+
+  /** Takes no more work and waits for what runs, at most so many seconds. */
+  stop(timeoutSeconds?: number): Promise<void>
+}
+
+export type JobHandlers = {
+  /** Brings one asset forward. Throwing is allowed: it is logged, and the sweep comes back to it. */
+  readonly settle: (asset: string, signal: AbortSignal) => Promise<void>
+  /** Looks for everything that is due. */
+  readonly sweep: (signal: AbortSignal) => Promise<void>
+}

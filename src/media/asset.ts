@@ -1,0 +1,99 @@
+/**
+ * An asset is one piece of media: a catalogue row and, when `stored`, exactly one object.
+ *
+ * Its life: `pending -> stored -> deleting -> (row purged)`, `pending -> failed`, and a pending or failed asset may be
+ * deleted too. Whoever changes a state holds the `attempt` it read: a newer attempt makes the older one powerless.
+ */
+export const assetStates = ['pending', 'stored', 'failed', 'deleting'] as const
+export type AssetState = (typeof assetStates)[number]
+
+/** Whether the object is as the row says; found out by verify and reconcile, apart from the state. */
+export const assetHealths = ['ok', 'missing', 'corrupt'] as const
+export type AssetHealth = (typeof assetHealths)[number]
+
+export const mediaKinds = ['image', 'video', 'audio', 'other'] as const
+export type MediaKind = (typeof mediaKinds)[number]
+
+/** Which object store holds the object. */
+export const storeNames = ['primary', 'local'] as const
+export type StoreName = (typeof storeNames)[number]
+
+const transitions: Readonly<Record<AssetState, readonly (AssetState | 'purged')[]>> = {
+  pending: ['stored', 'failed', 'deleting'],
+  stored: ['deleting'],
+  failed: ['deleting'],
+  deleting: ['purged'],
+}
+
+/** Whether an asset may go from one state to another; `purged` stands for the row being gone. */
+export function canTransition(from: AssetState, to: AssetState | 'purged'): boolean {
+  return transitions[from].includes(to)
+}
+
+/** How a piece of media was made. All optional, kept as given, never used for a key and never sent to the bucket. */
+export type Provenance = {
+  readonly provider?: string
+  readonly model?: string
+  readonly prompt?: string
+  readonly settings?: Readonly<Record<string, unknown>>
+  readonly seed?: string | number
+  readonly requestId?: string
+  /** Ids of the assets that this one was made from. */
+  readonly parents?: readonly string[]
+}
+
+/** Why an asset is not stored: the last error's code and its message. */
+export type AssetProblem = { readonly code: string; readonly message: string }
+
+/** An asset as the catalogue knows it: the row, parsed. Delivery turns it into an {@link Asset} by adding a URL. */
+export type AssetRecord = {
+  readonly id: string
+  readonly collection: string
+  readonly owner: string
+  readonly state: AssetState
+  readonly health: AssetHealth
+  readonly kind: MediaKind | null
+  /** The object's key; null until an import has seen its first bytes. */
+  readonly key: string | null
+  readonly store: StoreName
+  readonly contentType: string | null
+  /** Bytes. */
+  readonly size: number | null
+  /** SHA-256 of the bytes, 64 lower-case hex digits. */
+  readonly sha256: string | null
+  /** Pixels. */
+  readonly width: number | null
+  /** Pixels. */
+  readonly height: number | null
+  /** Seconds. */
+  readonly duration: number | null
+  readonly attributes: Readonly<Record<string, string>>
+  readonly provenance: Provenance
+  readonly filename: string | null
+  /** Where it comes from, for an import by URL; cleared once the asset is stored, failed or deleting: it is a secret. */
+  readonly sourceUrl: string | null
+  /** When the source dies, where that is known. */
+  readonly sourceExpiresAt: Date | null
+  /** Fencing number: every statement that changes this row names the attempt it belongs to. */
+  readonly attempt: number
+  /** How many attempts failed in a way that a later one may not. */
+  readonly failures: number
+  /** Lease or next due time, on the database's clock; null when nothing is to be done. */
+  readonly until: Date | null
+  readonly problem: AssetProblem | null
+  readonly createdAt: Date
+  readonly storedAt: Date | null
+  /** When retention ends, where the collection has one. */
+  readonly expiresAt: Date | null
+}
+
+/** Where an asset's `url` points: a signed store link, a public one, or (while pending) the original. */
+export type UrlSource = 'store' | 'public' | 'origin'
+
+/** An asset as callers see it, in the library and over HTTP alike (there, dates are RFC 3339 strings). */
+export type Asset = Omit<AssetRecord, 'sourceUrl' | 'sourceExpiresAt' | 'attempt' | 'failures' | 'until'> & {
+  /** A link that opens the media now; null where there is none (failed, deleting, or a source that cannot be linked). */
+  readonly url: string | null
+  readonly urlSource: UrlSource | null
+  readonly urlExpiresAt: Date | null
+}

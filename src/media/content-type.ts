@@ -1,0 +1,88 @@
+import type { MediaKind } from './asset.ts'
+
+/**
+ * The media types that Keepsake knows, with the extension it gives a key. What is not here has kind `other` and is
+ * only accepted by a collection that names it. HTML and SVG are never images: both can run a script in the reader's
+ * browser.
+ */
+const known: Readonly<Record<string, { readonly kind: MediaKind; readonly extension: string }>> = {
+  'image/jpeg': { kind: 'image', extension: 'jpg' },
+  'image/png': { kind: 'image', extension: 'png' },
+  'image/apng': { kind: 'image', extension: 'png' },
+  'image/gif': { kind: 'image', extension: 'gif' },
+  'image/webp': { kind: 'image', extension: 'webp' },
+  'image/avif': { kind: 'image', extension: 'avif' },
+  'image/heic': { kind: 'image', extension: 'heic' },
+  'image/heif': { kind: 'image', extension: 'heif' },
+  'image/tiff': { kind: 'image', extension: 'tiff' },
+  'image/bmp': { kind: 'image', extension: 'bmp' },
+  'image/jxl': { kind: 'image', extension: 'jxl' },
+  'video/mp4': { kind: 'video', extension: 'mp4' },
+  'video/mpeg': { kind: 'video', extension: 'mpeg' },
+  'video/quicktime': { kind: 'video', extension: 'mov' },
+  'video/x-msvideo': { kind: 'video', extension: 'avi' },
+  'video/webm': { kind: 'video', extension: 'webm' },
+  'video/x-matroska': { kind: 'video', extension: 'mkv' },
+  'audio/mpeg': { kind: 'audio', extension: 'mp3' },
+  'audio/mp4': { kind: 'audio', extension: 'm4a' },
+  'audio/aac': { kind: 'audio', extension: 'aac' },
+  'audio/ogg': { kind: 'audio', extension: 'ogg' },
+  'audio/wav': { kind: 'audio', extension: 'wav' },
+  'audio/flac': { kind: 'audio', extension: 'flac' },
+  'audio/webm': { kind: 'audio', extension: 'webm' },
+}
+
+/** Other spellings of a known type, as sniffers, browsers and providers write them. */
+const aliases: Readonly<Record<string, string>> = {
+  'image/jpg': 'image/jpeg',
+  'image/pjpeg': 'image/jpeg',
+  'image/x-ms-bmp': 'image/bmp',
+  'video/vnd.avi': 'video/x-msvideo',
+  'video/avi': 'video/x-msvideo',
+  'video/msvideo': 'video/x-msvideo',
+  'video/x-m4v': 'video/mp4',
+  'video/matroska': 'video/x-matroska',
+  'video/mp2p': 'video/mpeg',
+  'video/mp1s': 'video/mpeg',
+  'audio/x-m4a': 'audio/mp4',
+  'audio/m4a': 'audio/mp4',
+  'audio/mp3': 'audio/mpeg',
+  'audio/x-flac': 'audio/flac',
+  'audio/vnd.wave': 'audio/wav',
+  'audio/wave': 'audio/wav',
+  'audio/x-wav': 'audio/wav',
+  'audio/aacp': 'audio/aac',
+  'audio/opus': 'audio/ogg',
+  'video/ogg': 'audio/ogg',
+}
+
+/** The kinds that a collection may accept as a whole. */
+export const mediaKindNames: readonly string[] = ['image', 'video', 'audio']
+
+/** A content type without parameters, in lower case, in the spelling that Keepsake stores. */
+export function normalizeContentType(value: string): string {
+  const bare = (value.split(';')[0] ?? '').trim().toLowerCase()
+  return Object.hasOwn(aliases, bare) ? (aliases[bare] ?? bare) : bare
+}
+
+/** The kind of a (normalized) content type. */
+export function kindOf(contentType: string): MediaKind {
+  return Object.hasOwn(known, contentType) ? (known[contentType]?.kind ?? 'other') : 'other'
+}
+
+/** The extension, without a dot, that a (normalized) content type gets in a key; `bin` for one that is not known. */
+export function extensionOf(contentType: string): string {
+  return Object.hasOwn(known, contentType) ? (known[contentType]?.extension ?? 'bin') : 'bin'
+}
+
+/**
+ * Whether a collection's list accepts a (normalized) content type. An entry is a kind (`image`), a range (`image/*`)
+ * or one type (`image/png`). A kind or a range only covers types that Keepsake knows, so `image` never lets SVG in.
+ */
+export function acceptsContentType(accept: readonly string[], contentType: string): boolean {
+  const kind = kindOf(contentType)
+  return accept.some((entry) => {
+    const wanted = entry.endsWith('/*') ? entry.slice(0, -2) : entry
+    return wanted.includes('/') ? normalizeContentType(wanted) === contentType : kind !== 'other' && wanted === kind
+  })
+}

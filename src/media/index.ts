@@ -1,0 +1,30 @@
+export {
+  type Asset,
+  type AssetHealth,
+  type AssetProblem,
+  type AssetRecord,
+  type AssetState,
+  assetHealths,
+  assetStates,
+  canTransition,
+  type MediaKind,
+  mediaKinds,
+  type Provenance,
+  type StoreName,
+  storeNames,
+  type UrlSource,
+} from './asset.ts'
+export { isAssetId, newAssetId } from './asset-id.ts'
+export {
+  type AttributeDefinition,
+  type Collection,
+  type CollectionDefinition,
+  defaultCollections,
+  normalizeAttribute,
+  parseAttributes,
+  parseCollection,
+} from './collection.ts'
+export { acceptsContentType, extensionOf, kindOf, normalizeContentType } from './content-type.ts'
+export { type ErrorCode, type ErrorDetails, errorTable, KeepsakeError } from './errors.ts'
+export { type KeyTemplate, type KeyValues, parseKeyTemplate, sanitizeKeyValue } from './key-template.ts'
+export { formatSize, parseDuration, parseSize } from './quantity.ts'
