@@ -1,0 +1,100 @@
+import type { Actor, AuditEntry, AuditFilter } from './catalogue/catalogue.ts'
+import type { ImportSource } from './intake/source.ts'
+import type { Asset, AssetState, Collection, KeepsakeError, MediaKind, Provenance } from './media/index.ts'
+
+export type ImportRequest = {
+  readonly source: ImportSource
+  /** Default: the user of {@link Keepsake.as}, else `default`. A user may only name itself. */
+  readonly owner?: string
+  readonly attributes?: Readonly<Record<string, string>>
+  readonly provenance?: Provenance
+  /** What a download is called. */
+  readonly filename?: string
+  /** 1 to 255 visible ASCII characters. The same request under the same key gives the same asset, however often. */
+  readonly idempotencyKey?: string
+}
+
+export type ListRequest = {
+  readonly owner?: string
+  readonly kind?: MediaKind
+  readonly state?: AssetState
+  readonly attributes?: Readonly<Record<string, string>>
+  readonly from?: Date
+  readonly to?: Date
+  /** 1 to 1000. Default: 50. */
+  readonly limit?: number
+  readonly cursor?: string
+}
+
+export type UrlOptions = {
+  /** Seconds, an integer from 1 to 3600. Default: S3_PRESIGNED_URL_EXPIRATION, else 3600. */
+  readonly expiresIn?: number
+  /** Open as a download, under the asset's filename. */
+  readonly download?: boolean
+  readonly variant?: string
+}
+
+export type AssetUrl = { readonly id: string; readonly url: string; readonly expiresAt: Date }
+
+/** What can be done with assets, as one actor. Every verb throws {@link KeepsakeError} only. */
+export interface Verbs {
+  /** Keeps a piece of media. The asset comes back `stored`, or `pending` while the source or the store is failing. */
+  import(collection: string, request: ImportRequest): Promise<Asset>
+
+  /** @throws `asset_not_found`, also for another owner's asset. */
+  get(id: string): Promise<Asset>
+
+  /** Newest first. */
+  list(collection: string, request?: ListRequest): Promise<{ assets: Asset[]; nextCursor: string | null }>
+
+  /**
+   * Removes an asset: unreadable in the catalogue at once, then its object, then its row.
+   * `done: false` means that the store is failing and that Keepsake goes on trying.
+   *
+   * @throws `asset_not_found`
+   */
+  delete(id: string): Promise<{ done: boolean }>
+
+  /** A link that opens the media. @throws `asset_not_found`, `asset_not_stored` */
+  url(id: string, options?: UrlOptions): Promise<AssetUrl>
+
+  /** Many links at once, in the order asked, up to 1000; an asset without one has the error's code in place. */
+  urls(
+    assets: readonly { readonly id: string; readonly variant?: string }[],
+    options?: Pick<UrlOptions, 'expiresIn'>,
+  ): Promise<(AssetUrl | { id: string; code: string })[]>
+
+  /** The bytes of a stored asset. */
+  read(id: string): Promise<{ asset: Asset; body: AsyncIterable<Uint8Array> }>
+
+  audit(filter?: Partial<AuditFilter>): Promise<{ entries: readonly AuditEntry[]; nextCursor: string | null }>
+}
+
+/** The health of one part that Keepsake stands on. */
+export type PartHealth = {
+  readonly name: string
+  readonly ok: boolean
+  readonly code?: string
+  readonly message?: string
+}
+
+/**
+ * A running Keepsake. Its own verbs act as the service: any owner. Use {@link as} to act for one.
+ */
+export interface Keepsake extends Verbs {
+  readonly collections: ReadonlyMap<string, Collection>
+
+  /** The same verbs bound to an actor: a user sees and makes only what is its own. */
+  as(actor: Actor): Verbs
+
+  /** The state of the parts behind: `catalogue` and `primary`. */
+  check(): Promise<readonly PartHealth[]>
+
+  /** How many assets are in each state. */
+  countByState(): Promise<Readonly<Record<AssetState, number>>>
+
+  /** Takes no more work, finishes what was acknowledged, lets go of everything. */
+  close(): Promise<void>
+}
+
+export type { KeepsakeError }
