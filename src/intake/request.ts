@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Actor } from '../catalogue/index.ts'
 import { type Collection, KeepsakeError, type Provenance, parseAttributes } from '../media/index.ts'
-import { type ImportSource, fingerprintSource } from './source.ts'
+import { fingerprintSource, type ImportSource } from './source.ts'
 
 /** Text that Postgres and JSON can hold: no NUL, no half of a surrogate pair. */
 const text = (max: number) =>
