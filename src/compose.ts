@@ -1,5 +1,6 @@
 import { BoundVerbs } from './bound-verbs.ts'
 import type { Actor, Catalogue } from './catalogue/index.ts'
+import type { Clock } from './clock.ts'
 import { Delivery } from './delivery/index.ts'
 import { type GuardedFetch, Intake } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
@@ -15,6 +16,7 @@ export type KeepsakeParts = {
   readonly store: ObjectStore
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
+  readonly clock: Clock
   readonly collections: ReadonlyMap<string, Collection>
   /** A folder for imports that are too large for memory. */
   readonly spoolDir: string

@@ -1,4 +1,5 @@
 import type { Actor, Catalogue, IssuedUrl } from '../catalogue/index.ts'
+import type { Clock } from '../clock.ts'
 import { type Asset, type AssetRecord, type Collection, KeepsakeError } from '../media/index.ts'
 import type { ObjectStore } from '../stores/index.ts'
 import { checkExpiresIn, isPublic, type LinkOptions, publicLink, signLink } from './link.ts'
@@ -7,6 +8,7 @@ export type DeliveryParts = {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
   readonly collections: ReadonlyMap<string, Collection>
+  readonly clock: Clock
   /** Seconds. */
   readonly expiresIn: number
   /** Where public collections are read from: a CDN or a website in front of the bucket. */
@@ -36,7 +38,7 @@ export class Delivery {
       const { sourceUrl, sourceExpiresAt, attempt: _a, failures: _f, until: _u, ...shown } = record
       const none = { url: null, urlSource: null, urlExpiresAt: null } as const
       if (record.state === 'pending') {
-        const alive = sourceUrl !== null && (sourceExpiresAt === null || sourceExpiresAt > new Date())
+        const alive = sourceUrl !== null && (sourceExpiresAt === null || sourceExpiresAt > this.#parts.clock.now())
         return alive
           ? { ...shown, url: sourceUrl, urlSource: 'origin' as const, urlExpiresAt: sourceExpiresAt }
           : { ...shown, ...none }
@@ -68,7 +70,11 @@ export class Delivery {
       if (record.state !== 'stored') return { id: record.id, code: 'asset_not_stored' }
       const { url, expiresAt } = this.#link(record, linkOptions)
       if (expiresAt) issued.push({ asset: record.id, expiresAt })
-      return { id: record.id, url, expiresAt: expiresAt ?? new Date(Date.now() + expiresIn * 1000) }
+      return {
+        id: record.id,
+        url,
+        expiresAt: expiresAt ?? new Date(this.#parts.clock.now().getTime() + expiresIn * 1000),
+      }
     })
     if (issued.length > 0) await this.#parts.catalogue.recordIssuedUrls(issued, actor)
     return links
@@ -93,7 +99,7 @@ export class Delivery {
     if (baseUrl !== null && record.key !== null && !options.download && isPublic(collections.get(record.collection))) {
       return { url: publicLink(baseUrl, record.key), expiresAt: null }
     }
-    return signLink(store, record, options)
+    return signLink(store, record, options, this.#parts.clock.now())
   }
 }
 

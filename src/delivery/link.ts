@@ -34,7 +34,7 @@ export function signingTime(now: Date, expiresIn: number): Date {
 }
 
 /** A link that opens a stored asset. */
-export function signLink(store: ObjectStore, record: AssetRecord, options: LinkOptions, now = new Date()): SignedUrl {
+export function signLink(store: ObjectStore, record: AssetRecord, options: LinkOptions, now: Date): SignedUrl {
   const { expiresIn, download } = options
   if (record.key === null) throw new KeepsakeError('asset_not_stored', 'The asset has no object to link to.')
   // What a browser might run as a page is never opened in place.

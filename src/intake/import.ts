@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Actor, Catalogue } from '../catalogue/index.ts'
+import type { Clock } from '../clock.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { Logger } from '../logger.ts'
 import {
@@ -26,6 +26,7 @@ export type IntakeParts = {
   readonly store: ObjectStore
   readonly storeName: StoreName
   readonly jobs: Jobs
+  readonly clock: Clock
   readonly fetch: GuardedFetch
   /** A folder for bodies that are too large for memory. */
   readonly spoolDir: string
@@ -93,7 +94,7 @@ export class Intake {
   async close(timeoutSeconds = 25): Promise<void> {
     const all = Promise.allSettled([...this.#underWay])
     const timer = new AbortController()
-    await Promise.race([all, delay(timeoutSeconds * 1000, undefined, { signal: timer.signal }).catch(() => {})])
+    await Promise.race([all, this.#parts.clock.sleep(timeoutSeconds, timer.signal)])
     timer.abort()
     this.#stopping.abort(stopping())
     await all
@@ -172,7 +173,7 @@ export class Intake {
           const pause = problem.retryAfter ?? backoff(failures, foreground)
           const last = failures + 1 >= tries || pause > foreground.cap || this.#stopping.signal.aborted
           if (!problem.retryable || last) return this.#settleFailure(record, problem, actor)
-          await delay(pause * 1000, undefined, { signal: this.#stopping.signal }).catch(() => {})
+          await this.#parts.clock.sleep(pause, this.#stopping.signal)
           continue
         }
         try {
@@ -237,10 +238,7 @@ export class Intake {
   /** The outcome, or the pending row when it takes longer than a caller waits; the work goes on either way. */
   async #withPatience(asset: AssetRecord, work: Promise<AssetRecord>): Promise<AssetRecord> {
     const timer = new AbortController()
-    const timeout = delay((this.#parts.patience ?? 50) * 1000, undefined, { signal: timer.signal }).then(
-      () => undefined,
-      () => undefined,
-    )
+    const timeout = this.#parts.clock.sleep(this.#parts.patience ?? 50, timer.signal).then(() => undefined)
     try {
       const outcome = await Promise.race([work, timeout])
       return outcome ?? replay((await this.#parts.catalogue.get(asset.id, { role: 'system' })) ?? asset)

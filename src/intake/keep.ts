@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Actor, Catalogue } from '../catalogue/index.ts'
+import type { Clock } from '../clock.ts'
 import {
   type AssetRecord,
   type Collection,
@@ -19,6 +19,7 @@ export type KeepParts = {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
   readonly storeName: StoreName
+  readonly clock: Clock
   /** Seconds. */
   readonly lease: number
 }
@@ -65,8 +66,8 @@ export async function keep(
     quota: collection.quota,
   })
   if (keyed === undefined) return parts.catalogue.get(record.id, { role: 'system' })
-  await put(parts.store, keyed, key, content, signal)
-  return confirm(parts.catalogue, keyed, content, collection.keep, actor)
+  await put(parts, keyed, key, content, signal)
+  return confirm(parts, keyed, content, collection.keep, actor)
 }
 
 /**
@@ -74,7 +75,7 @@ export async function keep(
  * asked: when it is this asset with this hash, an earlier try of ours arrived.
  */
 async function put(
-  store: ObjectStore,
+  { store, clock }: KeepParts,
   record: AssetRecord,
   key: string,
   content: CollectedContent,
@@ -111,7 +112,7 @@ async function put(
       }
       if (last) throw problem
     }
-    await delay(backoff(failures, pause) * 1000, undefined, { signal })
+    await clock.sleep(backoff(failures, pause), signal)
   }
 }
 
@@ -120,7 +121,7 @@ async function put(
  * since the confirmation may have happened.
  */
 export async function confirm(
-  catalogue: Catalogue,
+  { catalogue, clock }: Pick<KeepParts, 'catalogue' | 'clock'>,
   record: AssetRecord,
   facts: ContentFacts,
   keepFor: number | null,
@@ -139,6 +140,6 @@ export async function confirm(
     } catch (error) {
       if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error
     }
-    await delay(backoff(failures, pause) * 1000)
+    await clock.sleep(backoff(failures, pause))
   }
 }

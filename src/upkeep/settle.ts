@@ -1,4 +1,5 @@
 import type { Actor, Catalogue } from '../catalogue/index.ts'
+import type { Clock } from '../clock.ts'
 import { confirm, factsFromObject, type Intake } from '../intake/index.ts'
 import type { Logger } from '../logger.ts'
 import type { AssetRecord, Collection } from '../media/index.ts'
@@ -9,6 +10,7 @@ export type UpkeepParts = {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
   readonly intake: Intake
+  readonly clock: Clock
   readonly collections: ReadonlyMap<string, Collection>
   readonly logger: Logger
 }
@@ -44,7 +46,7 @@ async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<v
     const head = await store.head(record.key)
     const facts = head && factsFromObject(record, head)
     if (facts) {
-      await confirm(catalogue, record, facts, collection?.keep ?? null, system)
+      await confirm(parts, record, facts, collection?.keep ?? null, system)
       return
     }
   }
