@@ -55,6 +55,7 @@ export class Intake {
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #waiting: (() => void)[] = []
   #free: number
+  #closed = false
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
@@ -69,7 +70,7 @@ export class Intake {
    * @throws what is wrong with the request, the source or the content; the row is then `failed`, or was never made.
    */
   async import(collection: Collection, request: ImportRequest, actor: Actor): Promise<AssetRecord> {
-    if (this.#stopping.signal.aborted) throw stopping()
+    if (this.#closed) throw stopping()
     const parsed = parseImport(collection, request, actor)
     const work = this.#track(
       'url' in parsed.source
@@ -92,6 +93,7 @@ export class Intake {
 
   /** Takes no more imports and waits for those under way, at most so many seconds; the rest goes back to the queue. */
   async close(timeoutSeconds = 25): Promise<void> {
+    this.#closed = true
     const all = Promise.allSettled([...this.#underWay])
     const timer = new AbortController()
     await Promise.race([all, this.#parts.clock.sleep(timeoutSeconds, timer.signal)])
