@@ -23,7 +23,7 @@ export type AuthSettings = {
 const clockTolerance = 5
 const jwksDeadline = 5_000
 const jwksCooldown = 30_000
-const maxOwnerLength = 255
+const maxOwnerLength = 256
 
 /** Tells from a request's Authorization header who acts. */
 export type Authenticate = (authorization: string | undefined, requestId: string) => Promise<Actor>

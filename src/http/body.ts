@@ -25,8 +25,8 @@ export function readJsonBody(limit: number) {
     }
     if (Number(c.req.header('content-length') ?? 0) > limit) throw tooLarge(limit)
     const text = decode(await readAtMost(c.req.raw.body, limit))
-    // Where Hono keeps a body that was read, for the validator that comes next.
-    c.req.bodyCache.text = text
+    // Where Hono keeps a body that was read (as a promise, whatever its type says), for the validator that comes next.
+    Object.assign(c.req.bodyCache, { text: Promise.resolve(text) })
     await next()
   })
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { createMiddleware } from 'hono/factory'
 import { routePath } from 'hono/route'
-import type { Logger } from '../logger/index.ts'
+import type { Logger } from '../logger.ts'
 import type { HttpContext, HttpEnv } from './env.ts'
 import type { Metrics } from './metrics.ts'
 

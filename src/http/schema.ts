@@ -26,7 +26,7 @@ function text(maxLength: number) {
     .refine((value) => value.isWellFormed() && !value.includes('\0'), 'has a character that cannot be stored')
 }
 
-export const ownerText = text(255).openapi({
+export const ownerText = text(256).openapi({
   description: 'Who the asset belongs to: with a JWT always its `sub`.',
   example: 'user_42',
 })
@@ -106,18 +106,18 @@ function isStorableJson(root: unknown): boolean {
 }
 
 const provenanceFields = strict({
-  provider: text(255).optional().openapi({ example: 'replicate' }),
-  model: text(255).optional().openapi({ example: 'flux-1.1-pro' }),
+  provider: text(256).optional().openapi({ example: 'replicate' }),
+  model: text(256).optional().openapi({ example: 'flux-1.1-pro' }),
   prompt: text(32_768).optional().openapi({ example: 'a lighthouse at dusk' }),
   settings: z
     .record(z.string(), z.unknown())
     .optional()
     .openapi({ type: 'object', additionalProperties: true, example: { steps: 28 } }),
   seed: z
-    .union([text(255), z.number()])
+    .union([text(256), z.number()])
     .optional()
     .openapi({ example: 1234 }),
-  requestId: text(255).optional().openapi({ description: 'The provider’s id of the request.' }),
+  requestId: text(256).optional().openapi({ description: 'The provider’s id of the request.' }),
   parents: z.array(assetIdText).max(100).optional().openapi({ description: 'The assets that this one was made from.' }),
 })
 
@@ -159,7 +159,7 @@ export const importInput = strict({
     .optional()
     .openapi({ description: 'Those that the collection declares.', example: { wallet: '0x52908400098527886E0F7030' } }),
   provenance: provenanceInput.optional(),
-  filename: text(255)
+  filename: text(1024)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
     .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not have control characters')
     .optional()

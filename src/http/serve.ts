@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Server as NetServer } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import type { Logger } from '../logger/index.ts'
+import type { Logger } from '../logger.ts'
 import { KeepsakeError } from '../media/index.ts'
 import type { HttpApp } from './app.ts'
 import { type HttpBindings, trustedCaller } from './env.ts'

@@ -17,7 +17,6 @@ type Schema = {
   readonly items?: Schema
   readonly minimum?: number
   readonly maximum?: number
-  readonly additionalProperties?: unknown
 }
 
 const schema: z.ZodType<Schema> = z.lazy(() =>
@@ -32,7 +31,6 @@ const schema: z.ZodType<Schema> = z.lazy(() =>
     items: schema.optional(),
     minimum: z.number().optional(),
     maximum: z.number().optional(),
-    additionalProperties: z.unknown(),
   }),
 )
 

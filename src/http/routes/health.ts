@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import { describeError, type Logger } from '../../logger/index.ts'
+import type { Logger } from '../../logger.ts'
+import { describeError } from '../../logging/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import type { Keepsake, PartHealth } from '../../verbs.ts'
 import type { HttpEnv } from '../env.ts'
