@@ -1,5 +1,6 @@
+import { chmod } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Server as NetServer } from 'node:net'
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from '../logger.ts'
 import { KeepsakeError } from '../media/index.ts'
@@ -55,7 +56,7 @@ export async function serveHttp(options: ServeOptions): Promise<HttpServer> {
   if (options.socket) {
     const unix = createListener(options, state, trustedCaller)
     try {
-      socketPath = await options.socket.listen(unix)
+      socketPath = await listenPrivately(unix, options.socket)
     } catch (error) {
       await closeServer(tcp)
       throw error
@@ -115,6 +116,16 @@ function refuseWhileStopping(incoming: IncomingMessage, outgoing: ServerResponse
       outgoing.end(body)
     })
     .catch(() => outgoing.destroy())
+}
+
+/** Whoever gets through this door is trusted: nobody may before it is this user's alone. */
+async function listenPrivately(server: Server, door: NonNullable<ServeOptions['socket']>): Promise<string> {
+  const refuse = (connection: Socket) => connection.destroy()
+  server.on('connection', refuse)
+  const path = await door.listen(server)
+  await chmod(path, 0o600)
+  server.off('connection', refuse)
+  return path
 }
 
 async function listen(server: Server, { host, port }: ServeOptions): Promise<void> {
