@@ -1,5 +1,3 @@
-import { KeepsakeError } from '../media/index.ts'
-
 /** What a process ends with; in `keepsake --help` and docs/cli.md. */
 export const exitCodes = {
   ok: 0,
@@ -42,13 +40,6 @@ export class CliFailure extends Error {
 
   static interrupted(): CliFailure {
     return new CliFailure({ code: 'interrupted', status: 499, title: 'Interrupted', detail: 'Interrupted.' }, 130)
-  }
-
-  static from(error: unknown): CliFailure {
-    if (error instanceof CliFailure) return error
-    const { code, status, title, message } = KeepsakeError.from(error)
-    const cause = code === 'internal' && error instanceof Error ? `${error.message} ` : ''
-    return new CliFailure({ code, status, title, detail: code === 'internal' ? `${cause}(unexpected)` : message })
   }
 }
 

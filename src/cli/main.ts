@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { exitCodes } from './failure.ts'
-import { run } from './run.ts'
+import { enableCompileCache } from 'node:module'
+
+// Before anything else is loaded: the second start, and each one after it, is twice as fast.
+enableCompileCache()
+const { exitCodes } = await import('./failure.ts')
+const { run } = await import('./run.ts')
 
 const packageText = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
 const version: unknown = JSON.parse(packageText).version

@@ -1,6 +1,6 @@
 import { formatSize } from '../media/index.ts'
 import type { Io } from './io.ts'
-import { printable } from './text.ts'
+import { printable } from './printable.ts'
 
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'] as const
 const interval = 100

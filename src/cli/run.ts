@@ -1,8 +1,8 @@
 import { CommanderError } from 'commander'
 import { CliFailure, type ExitCode, exitCodes } from './failure.ts'
 import type { Io } from './io.ts'
+import { printable } from './printable.ts'
 import { createProgram } from './program.ts'
-import { printable } from './text.ts'
 
 /** Runs a command line to its end and answers the exit code. Never throws. */
 export async function run(args: readonly string[], io: Io, version: string): Promise<ExitCode> {
@@ -20,7 +20,8 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   } catch (error) {
     // Commander has said what is wrong by then; help and version come this way too.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    const failure = io.signal.aborted ? CliFailure.interrupted() : CliFailure.from(error)
+    const { failureOf } = await import('./failure-of.ts')
+    const failure = io.signal.aborted ? CliFailure.interrupted() : failureOf(error)
     report(failure, args.includes('--json'), io)
     return failure.exitCode
   }
@@ -31,6 +32,7 @@ function report({ problem, exitCode }: CliFailure, json: boolean, io: Io): void 
   else if (exitCode === exitCodes.interrupted) io.stderr.write('\n')
   else {
     const request = problem.requestId === undefined ? '' : ` (request ${problem.requestId})`
-    io.stderr.write(`keepsake: ${printable(problem.detail)} [${problem.code}]${request}\n`)
+    const detail = problem.detail.split('\n').map(printable).join('\n  ')
+    io.stderr.write(`keepsake: ${detail} [${problem.code}]${request}\n`)
   }
 }

@@ -1,11 +1,6 @@
 import { parseDuration } from '../media/index.ts'
 import { CliFailure } from './failure.ts'
-
-/** What comes from elsewhere is shown without control characters: it cannot steer the terminal. */
-export function printable(value: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
-  return value.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '�')
-}
+import { printable } from './printable.ts'
 
 /** Rows under a head, in columns as wide as they need to be; the last one runs free. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -5,8 +5,9 @@ import { formatSize } from '../../media/index.ts'
 import { type AssetAnswer, assetSchema, type Client, withClient } from '../client.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
 import type { Io } from '../io.ts'
+import { printable } from '../printable.ts'
 import { Progress } from '../progress.ts'
-import { parsePairs, printable } from '../text.ts'
+import { parsePairs } from '../text.ts'
 import { type CommonOptions, jsonDocument } from './options.ts'
 
 export type ImportOptions = CommonOptions & {

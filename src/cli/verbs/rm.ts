@@ -1,8 +1,9 @@
 import { createInterface } from 'node:readline/promises'
 import { withClient } from '../client.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
+import { failureOf } from '../failure-of.ts'
 import type { Io } from '../io.ts'
-import { printable } from '../text.ts'
+import { printable } from '../printable.ts'
 import { type CommonOptions, jsonDocument } from './options.ts'
 
 export type RemoveOptions = CommonOptions & { readonly yes?: boolean }
@@ -22,7 +23,7 @@ export async function removeVerb(ids: readonly string[], options: RemoveOptions,
         outcomes.push({ id, state: status === 202 ? 'deleting' : 'deleted' })
         if (status === 202 && exitCode === exitCodes.ok) exitCode = exitCodes.unavailable
       } catch (error) {
-        const failure = CliFailure.from(error)
+        const failure = failureOf(error)
         // One asset that is gone does not keep the others; a server that is does.
         if (failure.problem.code !== 'asset_not_found') throw failure
         outcomes.push({ id, code: failure.problem.code })

@@ -1,7 +1,7 @@
 import { assetSchema, withClient } from '../client.ts'
 import { type ExitCode, exitCodes } from '../failure.ts'
 import type { Io } from '../io.ts'
-import { printable } from '../text.ts'
+import { printable } from '../printable.ts'
 import { type CommonOptions, jsonDocument } from './options.ts'
 
 export async function showVerb(id: string, options: CommonOptions, io: Io): Promise<ExitCode> {

@@ -1,5 +1,6 @@
 import { type Client, urlsSchema, withClient } from '../client.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
+import { failureOf } from '../failure-of.ts'
 import type { Io } from '../io.ts'
 import { type CommonOptions, jsonDocument, queryOf } from './options.ts'
 
@@ -54,7 +55,7 @@ async function downloadLinks(client: Client, ids: readonly string[], expiresIn: 
       const answer = await client.call(`/v1/assets/${encodeURIComponent(id)}/content${query}`)
       links.push({ id, url: answer.headers.get('location') ?? '' })
     } catch (error) {
-      const { problem } = CliFailure.from(error)
+      const { problem } = failureOf(error)
       if (problem.code !== 'asset_not_found' && problem.code !== 'asset_not_stored') throw error
       links.push({ id, code: problem.code })
     }
