@@ -277,6 +277,7 @@ describe('without a server address', () => {
     const opened: string[] = []
     const installation: Installation = {
       dataDir: folder,
+      logLevel: 'info',
       findHolder: holder,
       open: async (): Promise<OpenInstallation> => {
         opened.push('open')

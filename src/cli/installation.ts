@@ -1,11 +1,14 @@
 import type { Server } from 'node:net'
 import type { HttpApp } from '../http/index.ts'
 import type { Logger } from '../logger.ts'
+import type { LogLevel } from '../logging/index.ts'
 
 /** Keepsake as it is set up here: what the environment, `keepsake.config.ts` and the data folder say. */
 export type Installation = {
   /** The data folder, for messages. */
   readonly dataDir: string
+  /** How much a server logs where its command line does not say. */
+  readonly logLevel: LogLevel
   /** The process that holds the data folder now, with the socket where it serves this user. */
   findHolder(): Promise<{ readonly pid: number; readonly socket: string } | undefined>
   /** Opens everything in this process. @throws `data_folder_locked` where another process was faster. */

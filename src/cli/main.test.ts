@@ -60,6 +60,7 @@ describe('the keepsake command', () => {
 
   it('loads neither the server nor the database to show help', async () => {
     const { stderr } = await start(['--help'], { NODE_DEBUG: 'module,esm' }).ended
+    expect(stderr).toContain('node_modules/commander/')
     expect(stderr).not.toMatch(/node_modules\/(hono|zod|pino|undici|pg|@electric-sql)\//)
   })
 })

@@ -52,9 +52,14 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
     .option('--host <address>', 'where to listen (HOST; default 127.0.0.1)')
     .option('--port <number>', 'where to listen (PORT; default 8000)')
     .addOption(
-      new Option('--log-level <level>', 'how much to log')
-        .choices(['debug', 'info', 'warn', 'error', 'silent'])
-        .default('info'),
+      new Option('--log-level <level>', 'how much to log (KEEPSAKE_LOG_LEVEL; default info)').choices([
+        'trace',
+        'debug',
+        'info',
+        'warn',
+        'error',
+        'silent',
+      ]),
     )
     .action(async (options) => done(await (await import('./verbs/serve.ts')).serveVerb(options, io)))
 

@@ -1,5 +1,5 @@
 import { serveHttp } from '../../http/index.ts'
-import { createLogger } from '../../logging/index.ts'
+import { createLogger, type LogLevel } from '../../logging/index.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
 import type { Io } from '../io.ts'
 import { type CommonOptions, jsonDocument } from './options.ts'
@@ -7,13 +7,12 @@ import { type CommonOptions, jsonDocument } from './options.ts'
 export type ServeOptions = CommonOptions & {
   readonly host?: string
   readonly port?: string
-  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  readonly logLevel?: LogLevel
 }
 
 /** Serves until the signal, then finishes what was acknowledged. */
 export async function serveVerb(options: ServeOptions, io: Io): Promise<ExitCode> {
   if (options.url !== undefined) throw CliFailure.usage('serve runs a server here; --url is for the other verbs.')
-  const logger = createLogger({ level: options.logLevel, output: options.json ? io.stderr : io.stdout })
   const installation = await io.installation({
     ...io.env,
     ...(options.host === undefined ? {} : { HOST: options.host }),
@@ -21,6 +20,8 @@ export async function serveVerb(options: ServeOptions, io: Io): Promise<ExitCode
     ...(options.dataDir === undefined ? {} : { KEEPSAKE_DATA_DIR: options.dataDir }),
     ...(options.apiKey === undefined ? {} : { KEEPSAKE_API_KEY: options.apiKey }),
   })
+  const level = options.logLevel ?? installation.logLevel
+  const logger = createLogger({ level, output: options.json ? io.stderr : io.stdout })
   const opened = await installation.open({ logger })
   try {
     const { app, host, port, socket } = opened
