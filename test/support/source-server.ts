@@ -79,7 +79,8 @@ function answer(path: string, count: number, png: Buffer, request: IncomingMessa
       // Without a Content-Length, and longer than asked for: /large/<bytes>
       response.writeHead(200, { 'content-type': 'image/png' })
       response.write(png)
-      return stream(response, Number(argument))
+      stream(response, Number(argument))
+      return
     case 'lying':
       // More bytes than announced: Node would refuse to send it, so it is written by hand.
       return void request.socket.end(
