@@ -12,6 +12,8 @@ import { doorsOf, readManifest, root } from './manifest.ts'
 /** The names that the documentation gives to users. A door that is not here has to export something. */
 const documented: Readonly<Record<string, readonly string[]>> = {
   '.': ['createKeepsake', 'defineConfig', 'KeepsakeError'],
+  './s3': ['createS3Store', 'openS3Store'],
+  './http': ['createHttpApp', 'serveHttp'],
 }
 
 const manifest = readManifest()

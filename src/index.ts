@@ -2,8 +2,8 @@
  * Keepsake: media storage for apps whose users and models make images, audio and video. This is the package's main
  * door; the others are `keepsake/s3`, `keepsake/embedded-s3`, `keepsake/http` and `keepsake/testing`.
  */
-export type { Actor, AuditAction, AuditEntry, AuditFilter } from './catalogue/catalogue.ts'
-export type { ImportSource } from './intake/source.ts'
+export type { Actor, AuditAction, AuditEntry, AuditFilter } from './catalogue/index.ts'
+export type { ImportSource } from './intake/index.ts'
 export {
   type Asset,
   type AssetHealth,

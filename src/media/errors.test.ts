@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { type ErrorCode, errorTable, KeepsakeError } from './index.ts'
+import { errorTable, isErrorCode, KeepsakeError } from './index.ts'
 
-const codes = Object.keys(errorTable) as ErrorCode[]
+const codes = Object.keys(errorTable).filter(isErrorCode)
 
 describe('the table of errors', () => {
   test.each(codes)('%s has a status, a title and a spelling that can be promised', (code) => {
@@ -20,6 +20,13 @@ describe('the table of errors', () => {
       title,
     }))
     expect(described).toEqual(codes.map((code) => ({ code, ...errorTable[code] })))
+  })
+})
+
+describe('isErrorCode', () => {
+  test('knows the codes and nothing else', () => {
+    expect(codes.length).toBe(Object.keys(errorTable).length)
+    for (const text of ['', 'constructor', '__proto__', 'INTERNAL', 'internal ']) expect(isErrorCode(text)).toBe(false)
   })
 })
 

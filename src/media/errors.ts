@@ -51,6 +51,11 @@ export type ErrorCode = keyof typeof table
 /** Every code with its HTTP status and title, for the HTTP face, the CLI and the documentation. */
 export const errorTable: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = table
 
+/** Whether a text, from a database row or the wire, is one of the codes. */
+export function isErrorCode(value: string): value is ErrorCode {
+  return Object.hasOwn(table, value)
+}
+
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>
 
 export type KeepsakeErrorOptions = {

@@ -1,0 +1,160 @@
+import type { Actor, AssetFilter, AuditFilter, Catalogue } from './catalogue/index.ts'
+import { checkVariant, type Delivery } from './delivery/index.ts'
+import type { Intake } from './intake/index.ts'
+import type { Jobs } from './jobs/index.ts'
+import type { Logger } from './logger.ts'
+import {
+  type Asset,
+  type AssetRecord,
+  type Collection,
+  isAssetId,
+  KeepsakeError,
+  normalizeAttribute,
+} from './media/index.ts'
+import type { ObjectStore } from './stores/index.ts'
+import { finishDelete } from './upkeep/index.ts'
+import type { AssetUrl, ImportRequest, ListRequest, UrlOptions, Verbs } from './verbs.ts'
+
+export type VerbParts = {
+  readonly catalogue: Catalogue
+  readonly store: ObjectStore
+  readonly jobs: Jobs
+  readonly intake: Intake
+  readonly delivery: Delivery
+  readonly collections: ReadonlyMap<string, Collection>
+  readonly logger: Logger
+}
+
+const maxUrls = 1000
+const maxLimit = 1000
+/** Seconds within which a delete must be finished before the sweep takes over. */
+const deleteLease = 30
+
+/** The verbs as one actor. It holds no state of its own: what an actor may see is the catalogue's to decide. */
+export class BoundVerbs implements Verbs {
+  readonly #parts: VerbParts
+  readonly #actor: Actor
+
+  constructor(parts: VerbParts, actor: Actor) {
+    this.#parts = parts
+    this.#actor = actor
+  }
+
+  async import(collection: string, request: ImportRequest): Promise<Asset> {
+    return this.#present(await this.#parts.intake.import(this.#collection(collection), request, this.#actor))
+  }
+
+  async get(id: string): Promise<Asset> {
+    return this.#present(await this.#find(id))
+  }
+
+  async list(name: string, request: ListRequest = {}): Promise<{ assets: Asset[]; nextCursor: string | null }> {
+    const filter = this.#filter(this.#collection(name), request)
+    const { assets, nextCursor } = await this.#parts.catalogue.list(filter, this.#actor)
+    return { assets: await this.#parts.delivery.present(assets, this.#actor), nextCursor }
+  }
+
+  async delete(id: string): Promise<{ done: boolean }> {
+    const { catalogue, jobs, logger } = this.#parts
+    const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined
+    if (record === undefined) throw notFound(id)
+    try {
+      await finishDelete(this.#parts, record, this.#actor)
+      return { done: true }
+    } catch (error) {
+      const problem = KeepsakeError.from(error)
+      if (problem.code === 'internal') throw problem
+      logger.warn({ asset: id, code: problem.code, err: problem }, 'delete goes on in the background')
+      await jobs.nudge(id, 1)
+      return { done: false }
+    }
+  }
+
+  async url(id: string, options: UrlOptions = {}): Promise<AssetUrl> {
+    checkVariant(options.variant)
+    return this.#parts.delivery.link(await this.#find(id), options, this.#actor)
+  }
+
+  async urls(
+    assets: readonly { readonly id: string; readonly variant?: string }[],
+    options: Pick<UrlOptions, 'expiresIn'> = {},
+  ): Promise<(AssetUrl | { id: string; code: string })[]> {
+    if (assets.length > maxUrls) {
+      throw new KeepsakeError(
+        'invalid_request',
+        `${assets.length} links were asked for. Allowed are ${maxUrls} at once.`,
+      )
+    }
+    const wanted = new Set(assets.filter(({ variant }) => variant === undefined).map(({ id }) => id))
+    const records = await this.#parts.catalogue.getMany([...wanted].filter(isAssetId), this.#actor)
+    const links = await this.#parts.delivery.links(records, options, this.#actor)
+    const byId = new Map(links.map((link) => [link.id, link]))
+    return assets.map(({ id, variant }) => {
+      if (variant !== undefined) return { id, code: 'invalid_request' }
+      return byId.get(id) ?? { id, code: 'asset_not_found' }
+    })
+  }
+
+  async read(id: string): Promise<{ asset: Asset; body: AsyncIterable<Uint8Array> }> {
+    const record = await this.#find(id)
+    if (record.state !== 'stored' || record.key === null) {
+      throw new KeepsakeError('asset_not_stored', `The asset is ${record.state}, so there is nothing to read.`)
+    }
+    const asset = await this.#present(record)
+    const { body } = await this.#parts.store.get(record.key)
+    return { asset, body }
+  }
+
+  audit(filter: Partial<AuditFilter> = {}) {
+    return this.#parts.catalogue.listAudit({ ...filter, limit: checkLimit(filter.limit ?? 100) }, this.#actor)
+  }
+
+  async #find(id: string): Promise<AssetRecord> {
+    const record = isAssetId(id) ? await this.#parts.catalogue.get(id, this.#actor) : undefined
+    if (record === undefined) throw notFound(id)
+    return record
+  }
+
+  async #present(record: AssetRecord): Promise<Asset> {
+    const [asset] = await this.#parts.delivery.present([record], this.#actor)
+    if (asset === undefined) throw notFound(record.id)
+    return asset
+  }
+
+  #collection(name: string): Collection {
+    const { collections } = this.#parts
+    const collection = collections.get(name)
+    if (collection) return collection
+    throw new KeepsakeError(
+      'collection_not_found',
+      `There is no collection '${name}'. Declared: ${[...collections.keys()].join(', ')}.`,
+    )
+  }
+
+  #filter(collection: Collection, request: ListRequest): AssetFilter {
+    const attributes: Record<string, string> = {}
+    for (const [name, value] of Object.entries(request.attributes ?? {})) {
+      const definition = Object.hasOwn(collection.attributes, name) ? collection.attributes[name] : undefined
+      if (definition === undefined) {
+        throw new KeepsakeError(
+          'invalid_request',
+          `The attribute '${name}' is not declared for the collection '${collection.name}'. ` +
+            `Declared: ${Object.keys(collection.attributes).join(', ') || 'none'}.`,
+        )
+      }
+      attributes[name] = normalizeAttribute(definition, value)
+    }
+    return { ...request, collection: collection.name, attributes, limit: checkLimit(request.limit ?? 50) }
+  }
+}
+
+function checkLimit(limit: number): number {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit
+  throw new KeepsakeError('invalid_request', `limit is ${limit}. Allowed is an integer from 1 to ${maxLimit}.`)
+}
+
+/** The same words for an asset that is not there and for one that is another owner's. */
+function notFound(id: string): KeepsakeError {
+  const shown = isAssetId(id) ? `'${id}'` : 'with this id'
+  return new KeepsakeError('asset_not_found', `There is no asset ${shown}. It may have been deleted.`)
+}

@@ -1,0 +1,2 @@
+export { finishDelete, settle, type UpkeepParts } from './settle.ts'
+export { sweep } from './sweep.ts'

@@ -1,0 +1,89 @@
+import type { Actor, Catalogue } from '../catalogue/index.ts'
+import type { Clock } from '../clock.ts'
+import { confirm, factsFromObject, type Intake } from '../intake/index.ts'
+import type { Logger } from '../logger.ts'
+import type { AssetRecord, Collection } from '../media/index.ts'
+import { KeepsakeError } from '../media/index.ts'
+import type { ObjectStore } from '../stores/index.ts'
+
+export type UpkeepParts = {
+  readonly catalogue: Catalogue
+  readonly store: ObjectStore
+  readonly intake: Intake
+  readonly clock: Clock
+  readonly collections: ReadonlyMap<string, Collection>
+  readonly logger: Logger
+}
+
+const system: Actor = { role: 'system' }
+/** Seconds within which somebody who took over a row must show a sign of life. */
+const lease = 30
+
+/**
+ * Brings one asset forward, from whatever state a crash, a failing store or a dying source left it in. Doing it twice,
+ * or beside somebody who still works on it, does no harm: every step is fenced.
+ */
+export async function settle(parts: UpkeepParts, record: AssetRecord): Promise<void> {
+  switch (record.state) {
+    case 'deleting':
+      await finishDelete(parts, record, system)
+      return
+    case 'pending':
+      return settlePending(parts, record)
+    case 'stored':
+      if (record.expiresAt !== null) await expire(parts, record)
+      return
+    case 'failed':
+      return
+  }
+}
+
+async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<void> {
+  const { catalogue, store, collections } = parts
+  const collection = collections.get(record.collection)
+  if (record.key !== null) {
+    // The object is asked before the attempt is given up: it may be there, whole, with nobody left to confirm it.
+    const head = await store.head(record.key)
+    const facts = head && factsFromObject(record, head)
+    if (facts) {
+      await confirm(parts, record, facts, collection?.keep ?? null, system)
+      return
+    }
+  }
+  const claimed = await catalogue.claim(record.id, record.attempt, lease, system)
+  if (claimed === undefined) return
+  if (collection !== undefined && claimed.sourceUrl !== null) return parts.intake.retry(claimed, collection)
+  const problem =
+    claimed.sourceUrl === null
+      ? { code: 'source_unavailable', message: 'The import was interrupted and its bytes are gone. Send them again.' }
+      : { code: 'collection_not_found', message: `The collection '${claimed.collection}' is no longer declared.` }
+  await catalogue.fail(claimed.id, claimed.attempt, problem, system)
+}
+
+/**
+ * Finishes a delete: the object first, then the row. While the object cannot be removed the row stays, unreadable, and
+ * says where the object is.
+ *
+ * @returns false where somebody else purged the row first.
+ * @throws `store_unavailable`, `store_denied`, `timeout`, `catalogue_unavailable`
+ */
+export async function finishDelete(
+  parts: Pick<UpkeepParts, 'catalogue' | 'store'>,
+  record: AssetRecord,
+  actor: Actor,
+): Promise<boolean> {
+  if (record.key !== null) {
+    const { failed } = await parts.store.delete([record.key])
+    const first = failed[0]
+    if (first) {
+      throw new KeepsakeError('store_unavailable', `The object could not be removed: ${first.code}, ${first.message}`)
+    }
+  }
+  return parts.catalogue.purge(record.id, record.attempt, actor)
+}
+
+/** The end of retention is the same delete as anybody's. */
+async function expire(parts: UpkeepParts, record: AssetRecord): Promise<void> {
+  const deleting = await parts.catalogue.beginDelete(record.id, lease, system)
+  if (deleting) await finishDelete(parts, deleting, system)
+}

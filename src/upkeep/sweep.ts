@@ -1,0 +1,70 @@
+import type { AssetRecord } from '../media/index.ts'
+import { KeepsakeError } from '../media/index.ts'
+import { settle, type UpkeepParts } from './settle.ts'
+
+const page = 100
+const atOnce = 8
+/** A sweep ends by itself; the next one goes on. */
+const maxPages = 1000
+
+/**
+ * Looks for everything that is due and brings it forward: pending and deleting assets whose lease ran out, stored ones
+ * past their retention, and keys that no row holds any more, whose objects are removed.
+ *
+ * A failing asset does not stop the others: it is logged and comes up again in the next sweep.
+ */
+export async function sweep(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
+  const seen = new Set<string>()
+  for (let pages = 0; pages < maxPages && !signal.aborted; pages += 1) {
+    const due = await parts.catalogue.due(page)
+    const fresh = due.filter((record) => !seen.has(`${record.id}:${record.attempt}`))
+    if (fresh.length === 0) break
+    for (const record of fresh) seen.add(`${record.id}:${record.attempt}`)
+    await each(fresh, signal, (record) => settleLogged(parts, record))
+  }
+  await sweepRetiredKeys(parts, signal)
+}
+
+async function settleLogged(parts: UpkeepParts, record: AssetRecord): Promise<void> {
+  try {
+    await settle(parts, record)
+  } catch (error) {
+    const problem = KeepsakeError.from(error)
+    parts.logger.warn({ asset: record.id, state: record.state, code: problem.code, err: problem }, 'settling failed')
+  }
+}
+
+/**
+ * A put that was given up may still land. Its key was retired when it left its row, and the key is watched for as long
+ * as a request can be under way: whatever turns up there is nobody's.
+ */
+async function sweepRetiredKeys(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
+  for (let pages = 0; pages < maxPages && !signal.aborted; pages += 1) {
+    const retired = await parts.catalogue.dueRetiredKeys(1000)
+    if (retired.length === 0) return
+    const { deleted, failed } = await parts.store.delete(
+      retired.map(({ key }) => key),
+      { signal },
+    )
+    await parts.catalogue.sweptRetiredKeys(deleted)
+    if (failed.length > 0) {
+      parts.logger.warn({ count: failed.length, code: failed[0]?.code }, 'retired objects could not be removed yet')
+      return
+    }
+  }
+}
+
+async function each(
+  records: readonly AssetRecord[],
+  signal: AbortSignal,
+  work: (record: AssetRecord) => Promise<void>,
+): Promise<void> {
+  const queue = records.values()
+  const worker = async () => {
+    for (const record of queue) {
+      if (signal.aborted) return
+      await work(record)
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+}

@@ -1,0 +1,135 @@
+import type { Database } from '../../src/catalogue/index.ts'
+import { type AssetState, canTransition } from '../../src/media/index.ts'
+import type { ObjectStore } from '../../src/stores/index.ts'
+
+export class Violation extends Error {
+  constructor(invariant: string, what: string) {
+    super(`${invariant}: ${what}`)
+    this.name = 'Violation'
+  }
+}
+
+/** A row as it lies in the database, read past the code under test. */
+export type RawAsset = {
+  readonly id: string
+  readonly state: AssetState
+  readonly owner: string
+  readonly key: string | null
+  readonly sha256: string | null
+  readonly size: number | null
+}
+
+/** What clients were told and may rely on. */
+export type Promised = {
+  /** Acknowledged `stored` and nobody asked for its deletion: id -> hash. */
+  readonly kept: ReadonlyMap<string, string>
+  /** Their deletion was acknowledged. */
+  readonly deleted: ReadonlySet<string>
+  /** owner and idempotency key -> the asset that was acknowledged under it. */
+  readonly keyed: ReadonlyMap<string, string>
+}
+
+export async function rawAssets(database: Database): Promise<RawAsset[]> {
+  const { rows } = await database.service.query(
+    'select id::text, state::text, owner, key, sha256, size::float8 as size from keepsake.assets',
+  )
+  return rows.map((row) => ({
+    id: String(row.id),
+    state: String(row.state) as AssetState,
+    owner: String(row.owner),
+    key: row.key === null ? null : String(row.key),
+    sha256: row.sha256 === null ? null : String(row.sha256),
+    size: row.size === null ? null : Number(row.size),
+  }))
+}
+
+/** Holds after every step, whatever failed in it. */
+export async function checkAlways(
+  rows: readonly RawAsset[],
+  bucket: ObjectStore,
+  written: ReadonlyMap<string, ReadonlySet<string>>,
+  promised: Promised,
+  quota: number,
+  database: Database,
+): Promise<void> {
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  for (const [id, sha256] of promised.kept) {
+    const row = byId.get(id)
+    if (row?.state !== 'stored' || row.sha256 !== sha256) {
+      throw new Violation('I1', `${id} was acknowledged and is ${row?.state ?? 'not there'} with hash ${row?.sha256}`)
+    }
+  }
+  for (const row of rows) {
+    if (row.state !== 'stored' || row.key === null) continue
+    const head = await bucket.head(row.key)
+    if (head === undefined) throw new Violation('I2', `${row.id} is stored and has no object at ${row.key}`)
+    const [content] = written.get(row.key) ?? []
+    if (content !== row.sha256) throw new Violation('I1', `${row.id} says ${row.sha256} and its object is ${content}`)
+  }
+  for (const id of promised.deleted) {
+    const state = byId.get(id)?.state
+    if (state !== undefined && state !== 'deleting') throw new Violation('I4', `${id} was deleted and is ${state}`)
+  }
+  for (const [key, contents] of written) {
+    if (contents.size > 1) throw new Violation('I6', `${key} had ${contents.size} contents`)
+  }
+  const keys = rows.flatMap(({ key }) => (key === null ? [] : [key]))
+  if (new Set(keys).size !== keys.length) throw new Violation('I6', 'two rows share a key')
+  const usage = await database.service.query('select owner, bytes::float8 as bytes from keepsake.usage')
+  for (const { owner, bytes } of usage.rows) {
+    if (Number(bytes) > quota) throw new Violation('I7', `${owner} uses ${bytes} of ${quota} bytes`)
+    const stored = rows.filter((row) => row.owner === owner && row.state === 'stored')
+    const size = stored.reduce((sum, row) => sum + (row.size ?? 0), 0)
+    if (size > Number(bytes)) throw new Violation('I7', `${owner} stores ${size} bytes and ${bytes} are counted`)
+  }
+  await checkAudit(byId, database)
+}
+
+/** I8: the audit tells every row's life, transition by transition, and ends where the row is. */
+async function checkAudit(rows: ReadonlyMap<string, RawAsset>, database: Database): Promise<void> {
+  const { rows: audit } = await database.service.query(
+    "select asset::text, action from keepsake.audit where action like 'asset.%' order by id",
+  )
+  const states = new Map<string, AssetState | 'purged'>()
+  const after: Readonly<Record<string, AssetState | 'purged'>> = {
+    'asset.reserved': 'pending',
+    'asset.stored': 'stored',
+    'asset.failed': 'failed',
+    'asset.deleting': 'deleting',
+    'asset.purged': 'purged',
+  }
+  for (const { asset, action } of audit) {
+    const id = String(asset)
+    const next = after[String(action)]
+    const before = states.get(id)
+    if (next === undefined) continue
+    const allowed = before === undefined ? next === 'pending' : before !== 'purged' && canTransition(before, next)
+    if (!allowed) throw new Violation('I8', `the audit of ${id} goes from ${before} to ${next}`)
+    states.set(id, next)
+  }
+  for (const [id, state] of states) {
+    const row = rows.get(id)?.state ?? 'purged'
+    if (row !== state) throw new Violation('I8', `the audit of ${id} ends with ${state} and the row is ${row}`)
+  }
+  for (const id of rows.keys()) {
+    if (!states.has(id)) throw new Violation('I8', `${id} has no audit row`)
+  }
+}
+
+/** Holds once everything had the time to recover. */
+export async function checkRecovered(
+  rows: readonly RawAsset[],
+  bucket: ObjectStore,
+  promised: Promised,
+): Promise<void> {
+  const stuck = rows.find(({ state }) => state === 'pending' || state === 'deleting')
+  if (stuck) throw new Violation('I3', `${stuck.id} is still ${stuck.state}`)
+  const objects = new Set<string>()
+  for await (const { key } of bucket.list()) objects.add(key)
+  const keys = new Set(rows.flatMap(({ state, key }) => (state === 'stored' && key !== null ? [key] : [])))
+  for (const key of objects) if (!keys.has(key)) throw new Violation('I3', `the object ${key} is nobody's`)
+  for (const key of keys) if (!objects.has(key)) throw new Violation('I3', `the object ${key} is missing`)
+  for (const id of promised.deleted) {
+    if (rows.some((row) => row.id === id)) throw new Violation('I4', `${id} was deleted and is still there`)
+  }
+}

@@ -1,0 +1,90 @@
+import type { KeepsakeError } from '../../src/media/index.ts'
+
+/** What can become of one call to a port, or of the process that makes it. */
+export const faults = ['ok', 'fail', 'applied-but-errored', 'lands-later', 'killed-before', 'killed-after'] as const
+export type Fault = (typeof faults)[number]
+
+/** Calls that were answered with an error and take effect later, in the order they were made. */
+export class LateCalls {
+  #calls: (() => Promise<unknown>)[] = []
+
+  add(call: () => Promise<unknown>): void {
+    this.#calls.push(call)
+  }
+
+  /** Lets them take effect; what they answer, nobody hears. */
+  async land(): Promise<void> {
+    const calls = this.#calls
+    this.#calls = []
+    for (const call of calls) await call().catch(() => {})
+  }
+}
+
+/** A process that can be killed with kill -9: from then on nothing it waits for ever answers. */
+export class Mortal {
+  killed = false
+  readonly #deaths: (() => void)[] = []
+
+  kill(): void {
+    this.killed = true
+    for (const tell of this.#deaths) tell()
+  }
+
+  /** The work's outcome, or `killed` when the process dies first: then the client hears nothing. */
+  async run<T>(work: Promise<T>): Promise<T | 'killed'> {
+    if (this.killed) return 'killed'
+    const death = new Promise<'killed'>((resolve) => this.#deaths.push(() => resolve('killed')))
+    return Promise.race([work, death])
+  }
+}
+
+const never = new Promise<never>(() => {})
+
+export type FaultyOptions = {
+  readonly mortal: Mortal
+  readonly late: LateCalls
+  readonly next: () => Fault
+  readonly error: () => KeepsakeError
+  /** Methods that only read: their faults are `ok`, `fail` and death. */
+  readonly reads: readonly string[]
+  /** Methods that change something. */
+  readonly writes: readonly string[]
+}
+
+/** A port whose every call may meet a fault. */
+export function faulty<T extends object>(port: T, options: FaultyOptions): T {
+  const { mortal, late, next, error, reads, writes } = options
+  return new Proxy(port, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target)
+      if (typeof value !== 'function' || typeof name !== 'string') return value
+      const call = (args: unknown[]): Promise<unknown> => Promise.resolve(Reflect.apply(value, target, args))
+      if (!reads.includes(name) && !writes.includes(name))
+        return (...args: unknown[]) => Reflect.apply(value, target, args)
+      return async (...args: unknown[]) => {
+        if (mortal.killed) return never
+        const drawn = next()
+        const fault =
+          reads.includes(name) && (drawn === 'applied-but-errored' || drawn === 'lands-later') ? 'fail' : drawn
+        if (fault === 'fail') throw error()
+        if (fault === 'killed-before') {
+          mortal.kill()
+          return never
+        }
+        if (fault === 'lands-later') {
+          late.add(() => call(args))
+          throw error()
+        }
+        const settled = await call(args).then(
+          (result) => ({ result }),
+          (thrown: unknown) => ({ thrown }),
+        )
+        if (fault === 'killed-after') mortal.kill()
+        if (mortal.killed) return never
+        if (fault === 'applied-but-errored') throw error()
+        if ('thrown' in settled) throw settled.thrown
+        return settled.result
+      }
+    },
+  })
+}

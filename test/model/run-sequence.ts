@@ -1,0 +1,169 @@
+import type { Database } from '../../src/catalogue/index.ts'
+import type { Asset } from '../../src/media/index.ts'
+import { checkAlways, checkRecovered, rawAssets, Violation } from './check.ts'
+import { type Act, owners, type Step } from './steps.ts'
+import type { Subject } from './subject.ts'
+import { contentOf, hashOf, quota, World } from './world.ts'
+
+/** Runs one sequence against the real code and throws a {@link Violation} where an invariant does not hold. */
+export async function runSequence(subject: Subject, database: Database, steps: readonly Step[]): Promise<void> {
+  await database.service.query(
+    "delete from keepsake.assets; delete from keepsake.audit; delete from keepsake.idempotency_keys; delete from keepsake.retired_keys; delete from keepsake.usage; select set_config('keepsake.clock_offset', '0', false)",
+  )
+  const run = new Run(subject, database)
+  await run.world.start()
+  for (const step of steps) await run.step(step)
+  await run.recover()
+}
+
+class Run {
+  readonly world: World
+  readonly #subject: Subject
+  readonly #database: Database
+  /** Ids that a client heard of, in order. */
+  readonly #known: { id: string; owner: string }[] = []
+  readonly #kept = new Map<string, string>()
+  readonly #deleted = new Set<string>()
+  readonly #keyed = new Map<string, string>()
+  readonly #requests = new Map<string, string>()
+
+  constructor(subject: Subject, database: Database) {
+    this.#subject = subject
+    this.#database = database
+    this.world = new World(subject, database)
+  }
+
+  async step(step: Step): Promise<void> {
+    const { world } = this
+    switch (step.at) {
+      case 'acts':
+        world.setFaults(step.faults)
+        await Promise.all(step.acts.map((act) => this.#act(act)))
+        world.setFaults([])
+        if (world.mortal.killed) await world.start()
+        break
+      case 'restart':
+        await world.start()
+        break
+      case 'land':
+        await world.late.land()
+        break
+      case 'jump':
+        await world.jump(step.seconds)
+        break
+      case 'source':
+        world.mood = step.mood
+        break
+    }
+    await this.#checkAlways()
+  }
+
+  /** Faults end, what was late lands, time passes, and the regular sweep runs. */
+  async recover(): Promise<void> {
+    const { world } = this
+    world.setFaults([])
+    world.mood = 'well'
+    await world.late.land()
+    for (let round = 0; round < 3; round += 1) {
+      await world.sweep()
+      await world.jump(61)
+      await world.sweep()
+      await world.jump(700)
+      await world.sweep()
+      await world.jump(7200)
+    }
+    await this.#checkAlways()
+    await checkRecovered(await rawAssets(this.#database), world.bucket, this.#promised())
+    await this.#checkReplays()
+  }
+
+  async #act(act: Act): Promise<void> {
+    const { mortal } = this.world
+    const outcome = await mortal.run(this.#try(act)).catch((error: unknown) => error)
+    if (outcome instanceof Violation) throw outcome
+    if (outcome instanceof Error && !this.#subject.KeepsakeError.is(outcome)) throw outcome
+    if (this.#subject.KeepsakeError.is(outcome, 'internal')) throw outcome.cause
+  }
+
+  async #try(act: Act): Promise<void> {
+    const { keepsake } = this.world
+    switch (act.do) {
+      case 'import':
+        return this.#import(act)
+      case 'delete': {
+        const target = this.#known[act.pick % Math.max(1, this.#known.length)]
+        if (target === undefined) return
+        // From the moment of asking, nobody is promised the asset any more.
+        this.#kept.delete(target.id)
+        const { done } = await keepsake.as({ role: 'user', owner: target.owner }).delete(target.id)
+        if (done) this.#deleted.add(target.id)
+        return
+      }
+      case 'read': {
+        const target = this.#known[act.pick % Math.max(1, this.#known.length)]
+        if (target === undefined) return
+        const owner = owners[act.owner] ?? owners[0]
+        const deletedBefore = this.#deleted.has(target.id)
+        const asset = await keepsake.as({ role: 'user', owner }).get(target.id)
+        if (owner !== target.owner) throw new Violation('tenancy', `${owner} read an asset of ${target.owner}`)
+        if (deletedBefore) throw new Violation('I4', `${asset.id} was read after its deletion was acknowledged`)
+        return
+      }
+      case 'sweep':
+        return this.world.sweep()
+    }
+  }
+
+  async #import(act: Extract<Act, { do: 'import' }>): Promise<void> {
+    const owner = owners[act.owner] ?? owners[0]
+    const bytes = contentOf(act.content)
+    const source = act.source === 'bytes' ? { bytes } : { url: `https://source.test/${act.content}` }
+    const request = `${act.source}:${act.content}`
+    const slot = `${owner}/${act.idempotency}`
+    const idempotency = act.idempotency === null ? {} : { idempotencyKey: `key-${act.idempotency}` }
+    const asset = await this.world.keepsake.import('small', { source, owner, ...idempotency })
+    this.#heard(asset, hashOf(bytes))
+    if (act.idempotency === null) return
+    const known = this.#keyed.get(slot)
+    if (known !== undefined && known !== asset.id) throw new Violation('I5', `${slot} gave ${known}, then ${asset.id}`)
+    const before = this.#requests.get(slot)
+    if (before !== undefined && before !== request) throw new Violation('I5', `${slot} took ${before} and ${request}`)
+    this.#keyed.set(slot, asset.id)
+    this.#requests.set(slot, request)
+  }
+
+  #heard(asset: Asset, sha256: string): void {
+    const first = !this.#known.some(({ id }) => id === asset.id)
+    if (first) this.#known.push({ id: asset.id, owner: asset.owner })
+    if (asset.state !== 'stored') return
+    if (asset.sha256 !== sha256)
+      throw new Violation('I1', `${asset.id} was acknowledged with a hash that is not its content's`)
+    // A replay of what somebody meanwhile asked to delete promises nothing.
+    if (first) this.#kept.set(asset.id, sha256)
+  }
+
+  /** I5 to the end: a different request under a key that was used is a conflict, the same one is never a second asset. */
+  async #checkReplays(): Promise<void> {
+    for (const [slot, id] of this.#keyed) {
+      const [owner = '', n = ''] = slot.split('/')
+      const source = { bytes: Buffer.concat([contentOf(0), Buffer.from('another')]) }
+      const outcome = await this.world.keepsake.import('small', { source, owner, idempotencyKey: `key-${n}` }).then(
+        (asset) => asset.id,
+        (error: unknown) => error,
+      )
+      if (!this.#subject.KeepsakeError.is(outcome, 'idempotency_conflict')) {
+        throw new Violation('I5', `${slot} belongs to ${id} and another request under it gave ${String(outcome)}`)
+      }
+    }
+  }
+
+  async #checkAlways(): Promise<void> {
+    const { bucket, written } = this.world
+    const rows = await rawAssets(this.#database)
+    await checkAlways(rows, bucket, written, this.#promised(), quota, this.#database)
+  }
+
+  #promised() {
+    return { kept: this.#kept, deleted: this.#deleted, keyed: this.#keyed }
+  }
+}

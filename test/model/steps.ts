@@ -1,0 +1,78 @@
+import fc from 'fast-check'
+import type { Fault } from './faults.ts'
+
+/** What a client or the world does. Small numbers pick an owner, a content, a key, an earlier asset. */
+export type Act =
+  | {
+      readonly do: 'import'
+      readonly owner: number
+      readonly content: number
+      readonly idempotency: number | null
+      readonly source: 'url' | 'bytes'
+    }
+  | { readonly do: 'delete'; readonly pick: number }
+  | { readonly do: 'read'; readonly pick: number; readonly owner: number }
+  | { readonly do: 'sweep' }
+
+/** One step of a sequence: acts side by side under faults, or something that befalls the world. */
+export type Step =
+  | { readonly at: 'acts'; readonly acts: readonly Act[]; readonly faults: readonly Fault[] }
+  | { readonly at: 'restart' }
+  | { readonly at: 'land' }
+  | { readonly at: 'jump'; readonly seconds: number }
+  | { readonly at: 'source'; readonly mood: 'well' | 'failing' | 'gone' | 'cut' }
+
+export const owners = ['ada', 'bob'] as const
+export const contents = 5
+
+const act: fc.Arbitrary<Act> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('import' as const),
+      owner: fc.nat(owners.length - 1),
+      content: fc.nat(contents - 1),
+      idempotency: fc.option(fc.nat(2), { freq: 2 }),
+      source: fc.constantFrom('url' as const, 'url' as const, 'bytes' as const),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), pick: fc.nat(7) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('read' as const), pick: fc.nat(7), owner: fc.nat(1) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('sweep' as const) }) },
+)
+
+const fault: fc.Arbitrary<Fault> = fc.oneof(
+  { weight: 8, arbitrary: fc.constant('ok' as const) },
+  { weight: 2, arbitrary: fc.constant('fail' as const) },
+  { weight: 3, arbitrary: fc.constant('applied-but-errored' as const) },
+  { weight: 2, arbitrary: fc.constant('lands-later' as const) },
+  { weight: 1, arbitrary: fc.constant('killed-before' as const) },
+  { weight: 1, arbitrary: fc.constant('killed-after' as const) },
+)
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      at: fc.constant('acts' as const),
+      acts: fc.array(act, { minLength: 1, maxLength: 3 }),
+      faults: fc.array(fault, { maxLength: 12 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ at: fc.constant('restart' as const) }) },
+  { weight: 1, arbitrary: fc.record({ at: fc.constant('land' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ at: fc.constant('jump' as const), seconds: fc.constantFrom(31, 31, 31, 400, 7200) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      at: fc.constant('source' as const),
+      mood: fc.constantFrom('well' as const, 'failing' as const, 'gone' as const, 'cut' as const),
+    }),
+  },
+)
+
+/** A sequence of steps, mostly short: shrinking makes a found one shorter still. */
+export const sequence: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 1, maxLength: 10, size: 'max' })

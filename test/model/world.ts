@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto'
+import type { Database } from '../../src/catalogue/index.ts'
+import type { Clock } from '../../src/clock.ts'
+import type { GuardedFetch } from '../../src/intake/index.ts'
+import type { JobHandlers, Jobs } from '../../src/jobs/index.ts'
+import { silentLogger } from '../../src/logger.ts'
+import type { ObjectStore } from '../../src/stores/index.ts'
+import type { Keepsake } from '../../src/verbs.ts'
+import { type Fault, faulty, LateCalls, Mortal } from './faults.ts'
+import type { Subject } from './subject.ts'
+
+const gif = Buffer.from(
+  'GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;',
+  'latin1',
+)
+
+/** The n-th piece of media: a GIF with its number behind it, so that sizes and hashes differ. */
+export function contentOf(n: number): Buffer {
+  return Buffer.concat([gif, Buffer.from(`#${n}`.repeat(n + 1))])
+}
+
+export function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** Bytes an owner may use: a few of the pieces above, so that the quota is often met. */
+export const quota = 200
+
+const storeReads = ['get', 'head', 'check']
+const storeWrites = ['put', 'delete']
+const catalogueReads = ['get', 'getMany', 'getByKey', 'list', 'due', 'dueRetiredKeys', 'listAudit', 'countByState']
+const catalogueWrites = [
+  'reserve',
+  'assignKey',
+  'confirm',
+  'fail',
+  'postpone',
+  'renew',
+  'claim',
+  'beginDelete',
+  'purge',
+  'sweptRetiredKeys',
+  'recordIssuedUrls',
+]
+
+/** No timers: a wait is over at once, and time only passes where the sequence says so. */
+const eagerClock: Clock = {
+  now: () => new Date(),
+  sleep: (seconds, signal) =>
+    seconds >= 20 ? new Promise((r) => signal?.addEventListener('abort', () => r())) : Promise.resolve(),
+}
+
+/**
+ * Everything that outlives a process: the database, the bucket, the source, and calls that have yet to land. A process
+ * is the real code over these, through ports that may fail.
+ */
+export class World {
+  readonly late = new LateCalls()
+  readonly written = new Map<string, Set<string>>()
+  readonly bucket: ObjectStore
+  mood: 'well' | 'failing' | 'gone' | 'cut' = 'well'
+  keepsake!: Keepsake
+  mortal = new Mortal()
+  #faults: Fault[] = []
+  #handlers: JobHandlers | undefined
+  readonly #subject: Subject
+  readonly #database: Database
+
+  constructor(subject: Subject, database: Database) {
+    this.#subject = subject
+    this.#database = database
+    this.bucket = this.#recorded(subject.createMemoryStore())
+  }
+
+  setFaults(faults: readonly Fault[]): void {
+    this.#faults = [...faults]
+  }
+
+  /** A new process after the old one was killed. */
+  async start(): Promise<void> {
+    this.mortal.kill()
+    this.mortal = new Mortal()
+    const { KeepsakeError, composeKeepsake, createCatalogue, parseCollection } = this.#subject
+    const base = { mortal: this.mortal, late: this.late, next: () => this.#faults.shift() ?? ('ok' as const) }
+    const store = faulty(this.bucket, {
+      ...base,
+      error: () => new KeepsakeError('store_unavailable', 'The store failed (a fault of the test).'),
+      reads: storeReads,
+      writes: storeWrites,
+    })
+    const catalogue = faulty(createCatalogue(this.#database), {
+      ...base,
+      error: () => new KeepsakeError('catalogue_unavailable', 'The catalogue failed (a fault of the test).'),
+      reads: catalogueReads,
+      writes: catalogueWrites,
+    })
+    const jobs: Jobs = {
+      // Every nudge is lost: the sweep alone must bring everything forward.
+      nudge: async () => {},
+      start: async (handlers) => {
+        this.#handlers = handlers
+      },
+      stop: async () => {},
+    }
+    const small = parseCollection('small', { key: '{owner}/{id8}.{ext}', accept: ['image'], quota })
+    this.keepsake = await composeKeepsake({
+      catalogue,
+      store,
+      jobs,
+      fetch: this.#fetch(),
+      clock: eagerClock,
+      collections: new Map([['small', small]]),
+      spoolDir: '/nonexistent',
+      logger: silentLogger,
+      expiresIn: 3600,
+      baseUrl: null,
+      giveUpAfter: 1800,
+      patience: 60,
+      checkCatalogue: async () => {},
+      release: async () => {},
+    })
+  }
+
+  async sweep(): Promise<void> {
+    await this.#handlers?.sweep(new AbortController().signal)
+  }
+
+  /** Moves the database's clock. A call cannot land later than the watch over retired keys lasts: no request lives an hour. */
+  async jump(seconds: number): Promise<void> {
+    if (seconds > 600) await this.late.land()
+    await this.#database.service.query(
+      "select set_config('keepsake.clock_offset', (coalesce(nullif(current_setting('keepsake.clock_offset', true), ''), '0')::bigint + $1::bigint)::text, false)",
+      [seconds],
+    )
+  }
+
+  #fetch(): GuardedFetch {
+    const { KeepsakeError } = this.#subject
+    const { mortal } = this
+    const world = this
+    return {
+      async open(url) {
+        if (mortal.killed) return new Promise<never>(() => {})
+        const drawn = world.#faults.shift() ?? 'ok'
+        if (drawn.startsWith('killed')) {
+          mortal.kill()
+          return new Promise<never>(() => {})
+        }
+        if (world.mood === 'gone') throw new KeepsakeError('source_gone', 'The source is gone.')
+        if (world.mood === 'failing' || drawn !== 'ok')
+          throw new KeepsakeError('source_unavailable', 'The source failed.')
+        const bytes = contentOf(Number(new URL(url).pathname.slice(1)))
+        async function* body() {
+          if (world.mood !== 'cut') return yield bytes
+          yield bytes.subarray(0, 20)
+          throw new KeepsakeError('content_truncated', 'The source was cut.', { retryable: true })
+        }
+        return { body: body(), size: bytes.length, framed: true, contentType: null, headers: {}, close: async () => {} }
+      },
+      close: async () => {},
+    }
+  }
+
+  /** The bucket, remembering every content that a key ever had. */
+  #recorded(store: ObjectStore): ObjectStore {
+    const { written } = this
+    return new Proxy(store, {
+      get(target, name) {
+        if (name !== 'put') {
+          const value: unknown = Reflect.get(target, name, target)
+          return typeof value === 'function' ? value.bind(target) : value
+        }
+        const put: ObjectStore['put'] = async (request) => {
+          const result = await target.put(request)
+          written.set(request.key, (written.get(request.key) ?? new Set()).add(request.sha256))
+          return result
+        }
+        return put
+      },
+    })
+  }
+}
