@@ -3,7 +3,7 @@
  * file in `dist/` imports what a user of the package would not have, or where package.json names a file that is not
  * there.
  */
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   copyFileSync,
@@ -22,7 +22,12 @@ const source = join(root, 'src')
 const dist = join(root, 'dist')
 
 rmSync(dist, { recursive: true, force: true })
-execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], {
+  cwd: root,
+  stdio: 'inherit',
+})
+if (tsc.error) throw tsc.error
+if (tsc.status !== 0) process.exit(1)
 copyAssets()
 rewriteDeclarations()
 
