@@ -153,11 +153,11 @@ export function parseAttributes(
 }
 
 /**
- * `g` and `y` would make a test depend on the one before it. The ends are told by looking for any character beyond
- * them, because under `m` ^ and $ also meet the ends of lines.
+ * By an expression of its own each time, because one with `g` or `y` remembers where the test before it ended. The ends
+ * are told by looking for any character beyond them, because under `m` ^ and $ also meet the ends of lines.
  */
 function matchesWhole(pattern: RegExp, value: string): boolean {
-  return new RegExp(`(?<![^])(?:${pattern.source})(?![^])`, pattern.flags.replace(/[gy]/g, '')).test(value)
+  return new RegExp(`(?<![^])(?:${pattern.source})(?![^])`, pattern.flags).test(value)
 }
 
 /** One attribute's value in the spelling that is stored; filters pass through here too. Doing it twice changes nothing. */

@@ -108,6 +108,6 @@ export function acceptsContentType(accept: readonly string[], contentType: strin
   const kind = kindOf(contentType)
   return accept.some((entry) => {
     const wanted = normalizeAcceptEntry(entry)
-    return wanted?.includes('/') ? wanted === contentType : kind !== 'other' && wanted === kind
+    return wanted?.includes('/') ? wanted === contentType : wanted === kind
   })
 }

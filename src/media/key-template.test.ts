@@ -68,6 +68,15 @@ describe('a key template', () => {
     expect(key('São Paulo', '東京')).toBe('Sao-Paulo/unknown/a1b2c3d4')
   })
 
+  test('cuts long values so that the key always fits', () => {
+    const long = 'x'.repeat(500)
+    expect(parseKeyTemplate('{owner}/{id8}').render({ ...values, owner: long })).toBe(`${'x'.repeat(128)}/a1b2c3d4`)
+    const template = parseKeyTemplate(`{id}${'/{owner}'.repeat(25)}`)
+    const key = template.render({ ...values, owner: long, attempt: 2 ** 31 - 1 })
+    expect(key.length).toBeLessThanOrEqual(1024)
+    expect(key.length).toBeGreaterThan(900)
+  })
+
   test.each([
     ['{owner}.{ext}', 'without {id} or {id8}'],
     ['static.jpg', 'without {id} or {id8}'],
