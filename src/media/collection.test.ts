@@ -62,6 +62,8 @@ describe('parseCollection', () => {
     ['a', { accept: ['image/'] }, ['image/']],
     ['a', { accept: ['image/svg+xml'] }, ['image/svg+xml', 'script']],
     ['a', { accept: ['Image/SVG+XML'] }, ['Image/SVG+XML', 'script']],
+    ['a', { accept: ['application/atom+xml'] }, ['application/atom+xml', 'script']],
+    ['a', { accept: ['text/xml'] }, ['text/xml', 'script']],
     ['a', { accept: ['text/html; charset=utf-8'] }, ['text/html', 'script']],
     ['a', { maxSize: '10 potatoes' }, ['maxSize', '10 potatoes', "'100 MB'"]],
     ['a', { maxSize: 0 }, ['maxSize', 'at least 1 byte']],
@@ -86,6 +88,8 @@ describe('parseCollection', () => {
     const { accept } = parseCollection('papers', { accept: ['Application/PDF', 'image/*', 'image/jpg'] })
     expect(accept).toEqual(['application/pdf', 'image', 'image/jpeg'])
     expect(acceptsContentType(accept, 'application/pdf')).toBe(true)
+    const docx = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document'
+    expect(parseCollection('papers', { accept: [docx] }).accept).toEqual([docx])
   })
 })
 

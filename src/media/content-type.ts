@@ -71,8 +71,11 @@ export function normalizeContentType(value: string): string {
   return Object.hasOwn(aliases, bare) ? (aliases[bare] ?? bare) : bare
 }
 
-/** Types that can run a script when a browser opens them, by the words that all their spellings share. */
-const scriptable = /html|svg|xml|xsl|javascript|ecmascript/
+/**
+ * Types that can run a script when a browser opens or loads them. XML is told by its subtype alone (WHATWG, MIME
+ * Sniffing, section 4.6): an office document has the letters in its name and is none.
+ */
+const scriptable = /html|svg|xsl|[/+]xml$|javascript|ecmascript|jscript|livescript/
 
 /** Whether media of a (normalized) content type could run a script in the browser of whoever opens its link. */
 export function canRunScript(contentType: string): boolean {
