@@ -1,10 +1,11 @@
 import { Agent, type Dispatcher } from 'undici'
+import { KeepsakeError } from '../../media/index.ts'
 import type { OpenedSource } from '../source.ts'
 import { guardedBody } from './body.ts'
 import { guardedConnector, type Lookup } from './connector.ts'
 import { failure } from './failure.ts'
 import { checkStatus, redirectTarget } from './status.ts'
-import { forbidden, parseAllowHosts, parseTarget } from './target.ts'
+import { parseAllowHosts, parseTarget } from './target.ts'
 import { TimeLimit } from './time-limit.ts'
 
 export type GuardedFetchOptions = {
@@ -125,7 +126,12 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
           const location = redirectTarget(response.statusCode, response.headers)
           if (location === undefined) return receive(response, url.origin, limit, maxBytes)
           discard(response)
-          if (hop === maxRedirects) throw forbidden(`It redirects more than ${maxRedirects} times.`)
+          if (hop === maxRedirects) {
+            throw new KeepsakeError(
+              'source_gone',
+              `${url.origin} redirects on, after ${maxRedirects} redirects already.`,
+            )
+          }
           url = parseTarget(location, policy, url)
         }
       } catch (error) {

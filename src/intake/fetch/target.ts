@@ -58,7 +58,8 @@ export function parseTarget(text: string, policy: { hosts: HostAllowList; allowH
   const url = URL.parse(text, base?.href)
   if (!url) {
     // A web address whose host cannot be understood is not fetched, rather than guessed at.
-    if (/^\s*https?:/i.test(text)) throw forbidden('Its host is not a name or an address that can be understood.')
+    if (base || /^\s*https?:/i.test(text))
+      throw forbidden('Its host is not a name or an address that can be understood.')
     throw new KeepsakeError('invalid_source', 'The source is not a URL. Give an absolute one, such as https://….')
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
