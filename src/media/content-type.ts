@@ -23,6 +23,9 @@ const known: Readonly<Record<string, { readonly kind: MediaKind; readonly extens
   'video/x-msvideo': { kind: 'video', extension: 'avi' },
   'video/webm': { kind: 'video', extension: 'webm' },
   'video/x-matroska': { kind: 'video', extension: 'mkv' },
+  'video/ogg': { kind: 'video', extension: 'ogv' },
+  'video/mp2t': { kind: 'video', extension: 'ts' },
+  'video/3gpp': { kind: 'video', extension: '3gp' },
   'audio/mpeg': { kind: 'audio', extension: 'mp3' },
   'audio/mp4': { kind: 'audio', extension: 'm4a' },
   'audio/aac': { kind: 'audio', extension: 'aac' },
@@ -53,7 +56,8 @@ const aliases: Readonly<Record<string, string>> = {
   'audio/x-wav': 'audio/wav',
   'audio/aacp': 'audio/aac',
   'audio/opus': 'audio/ogg',
-  'video/ogg': 'audio/ogg',
+  'image/heic-sequence': 'image/heic',
+  'image/heif-sequence': 'image/heif',
 }
 
 /** The kinds that a collection may accept as a whole. */
