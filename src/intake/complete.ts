@@ -23,11 +23,11 @@ export async function isComplete(contentType: string, content: ByteReader): Prom
     case 'audio/mp4':
     case 'video/quicktime':
     case 'video/3gpp':
-      return boxesFit(content, 'moov')
+      return boxesFit(content, ['moov', 'mdat'])
     case 'image/avif':
     case 'image/heic':
     case 'image/heif':
-      return boxesFit(content, 'meta')
+      return boxesFit(content, ['meta', 'mdat'])
     default:
       return true
   }
@@ -115,26 +115,28 @@ async function riffFits(content: ByteReader): Promise<boolean> {
   return declared === 0 || declared === 0xffff_ffff || declared + 8 <= content.size
 }
 
-/** Top-level boxes one after the other to the end, with the one that nothing can be shown without (ISO/IEC 14496-12, 4.2). */
-async function boxesFit(content: ByteReader, required: string): Promise<boolean> {
+/**
+ * Top-level boxes one after the other to the end (ISO/IEC 14496-12, section 4.2), the index and the data among them: a
+ * cut between two boxes leaves one of these out.
+ */
+async function boxesFit(content: ByteReader, required: readonly string[]): Promise<boolean> {
   const cursor = new Cursor(content)
-  let found = false
+  const missing = new Set(required)
   while (cursor.position < content.size) {
     const start = cursor.position
     const head = await cursor.take(8)
-    if (head === undefined) return found
+    if (head === undefined) break
+    missing.delete(head.toString('latin1', 4, 8))
     let size = head.readUInt32BE(0)
     if (size === 1) {
       const large = await cursor.take(8)
       if (large === undefined) return false
       size = Number(large.readBigUInt64BE(0))
     }
-    const type = head.toString('latin1', 4, 8)
-    found ||= type === required
-    if (size === 0) return found
-    if (size < 8) return found
+    // Zero stands for the rest of the file; anything else below a header's length is no box.
+    if (size < 8) break
     if (start + size > content.size) return false
     cursor.skip(start + size - cursor.position)
   }
-  return found
+  return missing.size === 0
 }
