@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { formatUrl } from '@aws-sdk/core/util'
 import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { HttpRequest } from '@smithy/core/protocols'
 import { createS3Store } from '../src/stores/index.ts'
@@ -56,11 +57,7 @@ export async function benchPresign(): Promise<BenchRow[]> {
     })
   const bare = async (key: string, query: Record<string, string>) => {
     const request = { protocol: 'https:', hostname: host, method: 'GET', path: `/${key}`, query, headers: { host } }
-    return new URLSearchParams(
-      Object.entries((await presigner.presign(new HttpRequest(request), { expiresIn })).query).map(
-        ([name, value]): [string, string] => [name, String(value)],
-      ),
-    ).toString()
+    return formatUrl(await presigner.presign(new HttpRequest(request), { expiresIn }))
   }
   const overrides = {
     'response-content-type': response.contentType,

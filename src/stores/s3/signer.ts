@@ -1,8 +1,8 @@
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { KeepsakeError } from '../../media/index.ts'
 import { type Address, keyPath } from './address.ts'
 import { algorithm, canonicalHeaders, stringToSign, unsignedPayload } from './canonical.ts'
 import { canonicalQuery, encodeRfc3986 } from './encode.ts'
+import { HmacKey } from './hmac.ts'
 
 export type SigningIdentity = {
   readonly accessKeyId: string
@@ -45,7 +45,7 @@ type Moment = {
   readonly amzDate: string
   /** `20130524/us-east-1/s3/aws4_request` */
   readonly scope: string
-  readonly key: KeyObject
+  readonly key: HmacKey
   /** The query up to and including `X-Amz-Expires=`. */
   readonly queryStart: string
 }
@@ -59,7 +59,7 @@ type Moment = {
 export class Signer {
   readonly #identity: SigningIdentity
   readonly #region: string
-  readonly #days = new Map<string, KeyObject>()
+  readonly #days = new Map<string, HmacKey>()
   readonly #token: string
   #moment: Moment | undefined
 
@@ -98,7 +98,7 @@ export class Signer {
     let query = `${moment.queryStart + expiresIn + this.#token}&X-Amz-SignedHeaders=${names.replaceAll(';', '%3B')}`
     if (request.query) query += `&${request.query}`
     const text = stringToSign(method, path, query, lines, names, payloadHash, moment.amzDate, moment.scope)
-    return `${address.origin}${path}?${query}&X-Amz-Signature=${hmacHex(moment.key, text)}`
+    return `${address.origin}${path}?${query}&X-Amz-Signature=${moment.key.hex(text)}`
   }
 
   /**
@@ -126,7 +126,7 @@ export class Signer {
     )
     headers.authorization =
       `${algorithm} Credential=${this.#identity.accessKeyId}/${moment.scope}, SignedHeaders=${names}, ` +
-      `Signature=${hmacHex(moment.key, text)}`
+      `Signature=${moment.key.hex(text)}`
     return headers
   }
 
@@ -149,24 +149,19 @@ export class Signer {
   }
 
   /** AWS, "Derive a signing key": it changes once a day. A few days are kept, as `at` may lie in the past. */
-  #dayKey(date: string): KeyObject {
+  #dayKey(date: string): HmacKey {
     const known = this.#days.get(date)
     if (known) return known
     const oldest = this.#days.keys().next().value
     if (this.#days.size >= 8 && oldest !== undefined) this.#days.delete(oldest)
     const chain = [date, this.#region, 's3', 'aws4_request']
     const key = chain.reduce(
-      (previous, text) => createSecretKey(createHmac('sha256', previous).update(text).digest()),
-      createSecretKey(`AWS4${this.#identity.secretAccessKey}`, 'utf8'),
+      (previous, text) => new HmacKey(previous.bytes(text)),
+      new HmacKey(Buffer.from(`AWS4${this.#identity.secretAccessKey}`)),
     )
     this.#days.set(date, key)
     return key
   }
-}
-
-/** Node 24 wraps a raw key into a KeyObject for every HMAC, which costs ten times the HMAC itself. */
-function hmacHex(key: KeyObject, text: string): string {
-  return createHmac('sha256', key).update(text).digest('hex')
 }
 
 function headerValue(headers: Readonly<Record<string, string>>, wanted: string): string | undefined {
