@@ -50,15 +50,20 @@ export function createChaosStore(inner: ObjectStore, options: ChaosOptions): Cha
     return { outcome, error }
   }
 
-  async function write<T>(verb: ChaosCall['verb'], keys: readonly string[], prepare: () => Promise<() => Promise<T>>) {
-    const { outcome, error } = await decide(verb, keys)
+  async function write<T>(call: {
+    readonly verb: ChaosCall['verb']
+    readonly keys: readonly string[]
+    readonly apply: () => Promise<T>
+    /** Takes along what the caller will not have any more when the write lands. */
+    readonly keep: () => Promise<() => Promise<T>>
+  }): Promise<T> {
+    const { outcome, error } = await decide(call.verb, call.keys)
     if (outcome === 'fail') throw error
-    const apply = await prepare()
     if (outcome === 'lands-later') {
-      late.push(apply)
+      late.push(await call.keep())
       throw error
     }
-    const result = await apply()
+    const result = await call.apply()
     if (outcome !== 'ok') throw error
     return result
   }
@@ -87,14 +92,24 @@ export function createChaosStore(inner: ObjectStore, options: ChaosOptions): Cha
     },
 
     put: (request) =>
-      write('put', [request.key], async () => {
-        // A late put outlives its caller and the caller's signal, so it takes its bytes along.
-        const { signal, ...rest } = request
-        const body = await snapshot(request.body)
-        return () => inner.put(signal && !late.length ? { ...request, body } : { ...rest, body })
+      write({
+        verb: 'put',
+        keys: [request.key],
+        apply: () => inner.put(request),
+        keep: async () => {
+          const { signal: _, ...rest } = request
+          const body = await snapshot(request.body)
+          return () => inner.put({ ...rest, body })
+        },
       }),
 
-    delete: (keys, call) => write('delete', keys, async () => () => inner.delete(keys, call)),
+    delete: (keys, call) =>
+      write({
+        verb: 'delete',
+        keys,
+        apply: () => inner.delete(keys, call),
+        keep: async () => () => inner.delete([...keys]),
+      }),
 
     async get(key, call): Promise<ObjectContent> {
       const { outcome, error } = await decide('get', [key])

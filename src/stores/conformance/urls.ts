@@ -1,10 +1,9 @@
 import { hash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { putRequest, readAll, text } from './conformance.ts'
-import type { ObjectStore } from './object-store.ts'
+import { type NewKey, putRequest, readAll, type Store, text } from './tools.ts'
 
 /** The part of the suite about signed URLs. Where nobody answers them (`fetched` false), only their form is checked. */
-export function describeSignedUrls(store: () => ObjectStore, newKey: (ending?: string) => string, fetched: boolean) {
+export function describeSignedUrls(store: Store, newKey: NewKey, fetched: boolean) {
   describe('signed URLs', () => {
     it('have the life that was asked for, and a time to round', () => {
       const at = new Date(Math.floor(Date.now() / 900_000) * 900_000)
@@ -32,7 +31,7 @@ export function describeSignedUrls(store: () => ObjectStore, newKey: (ending?: s
   })
 }
 
-function describeFetchedUrls(store: () => ObjectStore, newKey: (ending?: string) => string): void {
+function describeFetchedUrls(store: Store, newKey: NewKey): void {
   const stored = async (ending?: string) => {
     const key = newKey(ending)
     await store().put(putRequest(key, text(`content of ${key}`), { contentType: 'image/png' }))
