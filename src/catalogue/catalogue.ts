@@ -136,19 +136,26 @@ export interface Catalogue {
   /** pending -> failed, for good. Retires the key. Frees the reserved bytes. */
   fail(id: string, attempt: number, problem: AssetProblem, actor: Actor): Promise<AssetRecord | undefined>
 
-  /** Stays pending; `failures` + 1; due again after `retryIn` seconds. Keeps the key: a late put may still make it valid. */
+  /**
+   * Stays pending; `failures` + 1; due again after `retryIn` seconds, sooner where the source dies sooner. Keeps the
+   * key: a late put may still make it valid. Once the source is past saving (5 minutes after `sourceExpiresAt`, or,
+   * where that is not known, `giveUpAfter` seconds after the asset was made) it fails instead, as {@link fail} does.
+   */
   postpone(
     id: string,
     attempt: number,
     problem: AssetProblem,
-    retryIn: number,
+    retry: { readonly retryIn: number; readonly giveUpAfter: number },
     actor: Actor,
   ): Promise<AssetRecord | undefined>
+
+  /** Puts off `until` for pending attempts that are being worked on. Fence: pending, attempt. No transition, no audit. */
+  renew(attempts: readonly { readonly id: string; readonly attempt: number }[], lease: number): Promise<void>
 
   /** Takes over a pending asset that is due: attempt + 1, a new lease, its old key retired and cleared. Fence: pending, attempt, until <= now. */
   claim(id: string, attempt: number, lease: number, actor: Actor): Promise<AssetRecord | undefined>
 
-  /** Pending and deleting assets past `until`, those whose source dies first in front. */
+  /** Pending and deleting assets past `until`, those whose source dies first in front; then stored ones past `expiresAt`. */
   due(limit: number): Promise<readonly AssetRecord[]>
 
   /** pending, stored or failed -> deleting, unreadable at once; attempt + 1. The owner is checked for a user. Undefined: no such asset to that actor. A deleting one is returned as it is. */
@@ -163,7 +170,7 @@ export interface Catalogue {
   /** After the object at a retired key was removed (or found missing): look again later, or forget it once the watch is over. */
   sweptRetiredKeys(keys: readonly string[]): Promise<void>
 
-  /** One asset, if the actor may see it. */
+  /** One asset, if the actor may see it. One that is being deleted is only seen by `system`. */
   get(id: string, actor: Actor): Promise<AssetRecord | undefined>
 
   /** The assets with these ids that the actor may see, in no particular order. */
