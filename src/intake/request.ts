@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Actor } from '../catalogue/index.ts'
 import { type Collection, KeepsakeError, type Provenance, parseAttributes } from '../media/index.ts'
-import { fingerprintSource, type ImportSource } from './source.ts'
+import type { ImportSource } from './source.ts'
+import { fingerprintSource } from './source-fingerprint.ts'
 
 /** Text that Postgres and JSON can hold: no NUL, no half of a surrogate pair. */
 const text = (max: number) =>
