@@ -14,7 +14,7 @@ const floors: readonly (readonly string[])[] = [
   ['embedded-s3', 'logging', 'stores', 'catalogue', 'jobs', 'data-folder', 'config'],
   ['intake', 'delivery', 'upkeep', 'bucket'],
   ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'keepsake.ts', 'testing.ts', 'index.ts'],
-  ['http', 'console'],
+  ['http', 'console', 'demo'],
   ['cli'],
 ]
 /** Who knows nothing of the rest, and could be a package of its own. */

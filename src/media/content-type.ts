@@ -24,6 +24,7 @@ const known: Readonly<Record<string, { readonly kind: MediaKind; readonly extens
   'video/webm': { kind: 'video', extension: 'webm' },
   'video/x-matroska': { kind: 'video', extension: 'mkv' },
   'video/ogg': { kind: 'video', extension: 'ogv' },
+  'video/mp2t': { kind: 'video', extension: 'ts' },
   'video/3gpp': { kind: 'video', extension: '3gp' },
   'video/3gpp2': { kind: 'video', extension: '3g2' },
   'audio/mpeg': { kind: 'audio', extension: 'mp3' },
