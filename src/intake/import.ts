@@ -71,13 +71,7 @@ export class Intake {
    */
   async import(collection: Collection, request: ImportRequest, actor: Actor): Promise<AssetRecord> {
     if (this.#closed) throw stopping()
-    const parsed = parseImport(collection, request, actor)
-    const work = this.#track(
-      'url' in parsed.source
-        ? this.#importUrl(collection, parsed, parsed.source, actor)
-        : this.#importBytes(collection, parsed, parsed.source, actor),
-    )
-    return work
+    return this.#track(this.#import(collection, request, actor))
   }
 
   /** Works on an attempt that was just claimed. Never throws for what the row can tell. */
@@ -102,13 +96,19 @@ export class Intake {
     await all
   }
 
+  async #import(collection: Collection, request: ImportRequest, actor: Actor): Promise<AssetRecord> {
+    const parsed = await parseImport(collection, request, actor)
+    const { source } = parsed
+    if ('url' in source) return this.#importUrl(collection, parsed, source, actor)
+    return this.#importBytes(collection, parsed, source, actor)
+  }
+
   async #importUrl(
     collection: Collection,
     request: Import,
     source: Extract<ImportSource, { url: string }>,
     actor: Actor,
   ): Promise<AssetRecord> {
-    this.#parts.fetch.checkUrl(source.url)
     const { asset, replayed } = await this.#reserve(collection, request, actor, source, 0)
     if (replayed) return replay(asset)
     const work = this.#track(this.#attempt(asset, collection, actor, foreground.tries))

@@ -139,7 +139,6 @@ export class World {
     const { mortal } = this
     const world = this
     return {
-      checkUrl() {},
       async open(url) {
         if (mortal.killed) return new Promise<never>(() => {})
         const drawn = world.#faults.shift() ?? 'ok'
@@ -151,12 +150,15 @@ export class World {
         if (world.mood === 'failing' || drawn !== 'ok')
           throw new KeepsakeError('source_unavailable', 'The source failed.')
         const bytes = contentOf(Number(new URL(url).pathname.slice(1)))
-        async function* body() {
-          if (world.mood !== 'cut') return yield bytes
+        async function* body(): AsyncGenerator<Uint8Array> {
+          if (world.mood !== 'cut') {
+            yield bytes
+            return
+          }
           yield bytes.subarray(0, 20)
           throw new KeepsakeError('content_truncated', 'The source was cut.', { retryable: true })
         }
-        return { body: body(), size: bytes.length, framed: true, close: async () => {} }
+        return { body: body(), size: bytes.length, framed: true, contentType: null, headers: {}, close: async () => {} }
       },
       close: async () => {},
     }
