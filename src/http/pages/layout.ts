@@ -10,7 +10,7 @@ const style = `
   :root { --text: #edeef0; --soft: #b0b4ba; --line: #363a3f; --page: #111316; --panel: #1b1e22; --accent: #70b8ff }
 }
 * { box-sizing: border-box }
-html { scroll-padding-top: 1rem }
+html { scroll-padding-top: 4rem }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.6 system-ui, -apple-system, "Segoe UI", sans-serif }
 main, header, footer { max-width: 60rem; margin: 0 auto; padding: 0 1rem }
 header { padding-top: 2rem } footer { padding-bottom: 3rem; color: var(--soft); font-size: .875rem }
