@@ -98,6 +98,13 @@ describe('import', () => {
     expect(result.stderr).toContain(words)
   })
 
+  it('tells why a large file is refused before it was sent to its end', async () => {
+    const large = join(folder, 'large.gif')
+    await writeFile(large, Buffer.concat([gif, Buffer.alloc(8_000_000)]))
+    const env = { KEEPSAKE_URL: server.url, KEEPSAKE_API_KEY: 'wrong' }
+    expect(await runCli(['import', large], { env })).toMatchObject({ code: 4 })
+  })
+
   it('refuses content that is not media, with the code of the problem', async () => {
     const result = await runCli(['import', '-'], remote(Buffer.from('<html>')))
     expect(result.code).toBe(5)

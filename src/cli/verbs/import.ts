@@ -1,4 +1,5 @@
-import { open, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { access, constants, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatSize } from '../../media/index.ts'
@@ -31,10 +32,11 @@ const lastLook = 5_000
 const chunkSize = 3 * 64 * 1024
 
 export async function importVerb(source: string, options: ImportOptions, io: Io): Promise<ExitCode> {
+  const attributes = options.attr.length === 0 ? undefined : parsePairs(options.attr)
   const given = await openSource(source, io)
   const request = {
     owner: options.owner,
-    attributes: options.attr.length === 0 ? undefined : parsePairs(options.attr),
+    attributes,
     provenance: provenanceOf(options),
     filename: options.filename ?? given.filename,
   }
@@ -60,6 +62,7 @@ export async function importVerb(source: string, options: ImportOptions, io: Io)
     })
   } finally {
     progress.stop()
+    given.close?.()
   }
 }
 
@@ -72,6 +75,8 @@ type GivenSource = {
   readonly label: string
   readonly filename?: string
   readonly body: (request: object, progress: Progress) => string | AsyncIterable<Uint8Array>
+  /** Whoever refuses early does not read to the end. */
+  readonly close?: () => void
 }
 
 async function openSource(source: string, io: Io): Promise<GivenSource> {
@@ -89,27 +94,27 @@ async function openSource(source: string, io: Io): Promise<GivenSource> {
     return { label: 'standard input', body: (request, progress) => encodeBody(request, io.stdin, progress) }
   }
   const size = await fileSize(source)
+  const file = createReadStream(source, { highWaterMark: chunkSize })
+  // A failure is thrown to whoever reads; one that comes before must not end the process.
+  file.on('error', () => {})
   return {
     label: basename(source),
     filename: basename(source),
-    body: (request, progress) => encodeBody(request, readFile(source), progress, size),
+    body: (request, progress) => encodeBody(request, file, progress, size),
+    close: () => file.destroy(),
   }
 }
 
 async function fileSize(path: string): Promise<number> {
   try {
     const found = await stat(path)
+    await access(path, constants.R_OK)
     if (found.isFile()) return found.size
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
     throw CliFailure.usage(`'${path}' is neither a URL nor a file that can be read (${code}).`)
   }
   throw CliFailure.usage(`'${path}' is not a file.`)
-}
-
-async function* readFile(path: string): AsyncGenerator<Uint8Array> {
-  await using file = await open(path)
-  for await (const chunk of file.createReadStream({ highWaterMark: chunkSize })) yield Buffer.from(chunk)
 }
 
 /** The request's JSON with the bytes as base64, made as it is sent: a large file is never whole in memory. */
