@@ -93,6 +93,12 @@ describe('import', () => {
     expect(await problemOf(other)).toMatchObject({ status: 409, code: 'idempotency_conflict' })
   })
 
+  it('loses nothing to a provenance or a filename that is empty', async () => {
+    const asset = await importGif({ provenance: { prompt: '', model: '', settings: {} }, filename: '' })
+    expect(asset.state).toBe('stored')
+    expect(asset).not.toHaveProperty('filename')
+  })
+
   it.each([
     ['no source', {}, 'source'],
     ['two sources', { source: { base64, url: 'https://a.example/x' } }, 'url and base64 were given'],
