@@ -8,11 +8,13 @@ import { createS3Store, openS3Store, type S3StoreOptions } from './s3-store.ts'
 import {
   answer,
   hang,
+  listen,
   resetConnection,
   type ScriptedServer,
   type Step,
   s3Error,
   startScriptedServer,
+  stop,
 } from './scripted-server.ts'
 
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'the-secret-of-this-test' }
@@ -206,6 +208,30 @@ describe('a put', () => {
     expect(server.requests).toHaveLength(0)
   })
 
+  it('that is refused before its body has gone out is told why', async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(403, { 'content-type': 'application/xml' })
+      response.end('<Error><Code>AccessDenied</Code></Error>')
+    })
+    const store = createS3Store({ ...placeOf({ url: await listen(server) }), credentials })
+    closers.push(
+      () => store.close(),
+      () => stop(server),
+    )
+    const piece = Buffer.alloc(256 * 1024)
+    let closed = 0
+    async function* body() {
+      try {
+        for (let sent = 0; sent < 400; sent += 1) yield piece
+      } finally {
+        closed += 1
+      }
+    }
+    await expect(put(store, { body, size: 400 * piece.length })).rejects.toEqual(withCode('store_denied'))
+    // The source is let go of, too.
+    await expect.poll(() => closed).toBe(1)
+  })
+
   it('of a large stream never runs far ahead of the store', async () => {
     let received = 0
     const server = createServer((request, response) => {
@@ -214,10 +240,11 @@ describe('a put', () => {
       })
       request.on('end', () => response.writeHead(200, { etag: '"e"' }).end())
     })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const address = server.address()
-    const port = typeof address === 'object' && address ? address.port : 0
-    const store = createS3Store({ ...placeOf({ url: `http://127.0.0.1:${port}` }), credentials })
+    const store = createS3Store({ ...placeOf({ url: await listen(server) }), credentials })
+    closers.push(
+      () => store.close(),
+      () => stop(server),
+    )
     const piece = Buffer.alloc(1024 * 1024, 'x')
     const pieces = 200
     const sha256 = createHash('sha256')
@@ -234,8 +261,6 @@ describe('a put', () => {
     expect(received).toBe(size)
     // What the kernel keeps in flight on loopback, and a few pieces.
     expect(ahead).toBeLessThan(24 * piece.length)
-    await store.close()
-    await new Promise((resolve) => server.close(resolve))
   })
 })
 

@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
 /** What a scripted server does with one request, whose body was read already. */
 export type Step = (request: IncomingMessage, response: ServerResponse, body: Buffer) => void
@@ -29,24 +28,25 @@ export async function startScriptedServer(...steps: [Step, ...Step[]]): Promise<
       step(request, response, body)
     })
   })
-  const port = await new Promise<number>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve(portOf(server.address())))
-  })
-  return {
-    url: `http://127.0.0.1:${port}`,
-    requests,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
-  }
+  return { url: await listen(server), requests, close: () => stop(server) }
 }
 
-function portOf(address: string | AddressInfo | null): number {
+/** Starts a server on a free port of this machine, and gives its address. */
+export async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('The server has no port.')
-  return address.port
+  return `http://127.0.0.1:${address.port}`
+}
+
+export async function stop(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
 }
 
 export function answer(status: number, body = '', headers: Readonly<Record<string, string>> = {}): Step {
