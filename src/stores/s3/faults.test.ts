@@ -189,12 +189,14 @@ describe('a put', () => {
   it('does not try again when its source fails', async () => {
     const { store, server } = await storeOn([written])
     let opened = 0
+    // A broken disk looks much like a broken connection.
+    const disk = Object.assign(new Error('i/o error'), { code: 'EIO' })
     async function* body() {
       opened += 1
       yield text('con')
-      throw new KeepsakeError('content_truncated', 'The source was cut off.')
+      throw disk
     }
-    await expect(put(store, { body })).rejects.toEqual(withCode('content_truncated'))
+    expect(await failureOf(put(store, { body }))).toMatchObject({ code: 'internal', cause: disk })
     expect(opened).toBe(1)
     expect(server.requests).toHaveLength(0)
   })
@@ -386,6 +388,17 @@ describe('a delete', () => {
     expect(server.requests[1]?.body.toString()).not.toContain('<Key>a</Key>')
   })
 
+  it('sends keys that XML cannot carry alone', async () => {
+    const either: Step = (request, response, body) =>
+      (request.method === 'POST' ? result('') : answer(204))(request, response, body)
+    const { store, server } = await storeOn([either])
+    expect(await store.delete(['a', 'b\u0001', 'c', '\uffff'])).toMatchObject({ failed: [] })
+    const batch = server.requests.find(({ method }) => method === 'POST')?.body.toString()
+    expect(batch).toContain('<Key>a</Key></Object><Object><Key>c</Key></Object></Delete>')
+    const alone = server.requests.flatMap(({ method, path }) => (method === 'DELETE' ? [path] : []))
+    expect(alone.sort()).toEqual(['/bucket/%EF%BF%BF', '/bucket/b%01'])
+  })
+
   it('keeps to what it knows when one of its batches fails', async () => {
     const half: Step = (request, response, body) =>
       (body.includes('<Key>1500</Key>') ? s3Error(403, 'AccessDenied') : result(''))(request, response, body)
@@ -403,6 +416,38 @@ describe('a delete', () => {
   ])('does not take %s for success', async (_, step) => {
     const { store } = await storeOn([step])
     expect(await failureOf(store.delete(keys))).toMatchObject({ code: 'store_unavailable' })
+  })
+})
+
+describe('a list', () => {
+  const entry = (key: string) =>
+    `<Contents><Key>${key}</Key><LastModified>2026-11-20T12:00:00Z</LastModified><Size>1</Size></Contents>`
+  const page = (inside: string, token?: string) =>
+    answer(
+      200,
+      `<ListBucketResult>${inside}<IsTruncated>${token !== undefined}</IsTruncated>${token ? `<NextContinuationToken>${token}</NextContinuationToken>` : ''}</ListBucketResult>`,
+    )
+
+  it('goes on over empty pages, and asks for pages only as they are consumed', async () => {
+    const { store, server } = await storeOn([page(entry('a'), 't1'), page('', 't2'), page(entry('b'))])
+    const keys: string[] = []
+    for await (const { key } of store.list({ startAfter: 'A' })) {
+      expect(server.requests).toHaveLength(key === 'a' ? 1 : 3)
+      keys.push(key)
+    }
+    expect(keys).toEqual(['a', 'b'])
+    const queries = server.requests.map(({ path }) => new URL(path, server.url).searchParams)
+    expect(queries.map((query) => query.get('continuation-token'))).toEqual([null, 't1', 't2'])
+    expect(queries.map((query) => query.get('start-after'))).toEqual(['A', null, null])
+  })
+
+  it.each<[string, [Step, ...Step[]]]>([
+    ['out of order', [page(entry('b') + entry('a'))]],
+    ['out of order over pages', [page(entry('b'), 't1'), page(entry('b'))]],
+    ['for ever', [page('', 'same')]],
+  ])('that is %s is refused', async (_, steps) => {
+    const { store } = await storeOn(steps)
+    expect(await failureOf(collectAll(store.list()))).toMatchObject({ code: 'store_unavailable' })
   })
 })
 

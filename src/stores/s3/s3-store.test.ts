@@ -39,7 +39,11 @@ describe('settings that do not fit', () => {
 
   it.each<[string, object, RegExp]>([
     ['a bucket that is not there', { bucket: 'nowhere' }, /^There is no bucket 'nowhere'.*S3_BUCKET_NAME/],
-    ['an access key that is not known', { credentials: { ...credentials, accessKeyId: 'NOBODY' } }, /AWS_ACCESS_KEY_ID/],
+    [
+      'an access key that is not known',
+      { credentials: { ...credentials, accessKeyId: 'NOBODY' } },
+      /AWS_ACCESS_KEY_ID/,
+    ],
     ['a wrong secret', { credentials: { ...credentials, secretAccessKey: 'x' } }, /AWS_SECRET_ACCESS_KEY/],
     ['a wrong region', { region: 'eu-west-3' }, /AWS_REGION/],
   ])('%s is told by check and by every verb', async (_, wrong, message) => {
