@@ -560,7 +560,7 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
     it.each([
       ['NUL', 'a\0b'],
       ['a lone surrogate', 'a\ud800'],
-      ['1,025 bytes', 'é'.repeat(512) + 'x'],
+      ['1,025 bytes', `${'é'.repeat(512)}x`],
     ])('with %s are refused, as owner and elsewhere', async (_, text) => {
       const refused = { code: 'invalid_request' }
       await expect(pending({ owner: text })).rejects.toMatchObject(refused)
