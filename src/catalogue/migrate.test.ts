@@ -94,14 +94,20 @@ describe('migrations', () => {
   it('refuse a database that a newer version migrated', async () => {
     const { url } = await fresh()
     await migrateWith(url, [...migrations, second])
-    await expect(open(url)).rejects.toMatchObject({ code: 'invalid_setting', message: /newer Keepsake.*2 'second'/ })
+    await expect(open(url)).rejects.toMatchObject({
+      code: 'invalid_setting',
+      message: expect.stringMatching(/newer Keepsake.*2 'second'/),
+    })
   })
 
   it('refuse a database whose migrations are not ours', async () => {
     const { url, admin } = await fresh()
     await open(url)
     await admin("update keepsake.migrations set checksum = 'x' where id = 1")
-    await expect(open(url)).rejects.toMatchObject({ code: 'invalid_setting', message: /migration 1 'catalogue'/ })
+    await expect(open(url)).rejects.toMatchObject({
+      code: 'invalid_setting',
+      message: expect.stringMatching(/migration 1 'catalogue'/),
+    })
   })
 
   it('keep an embedded database through a restart', async () => {
@@ -157,7 +163,10 @@ describe('a login that is no superuser', () => {
     await open((await fresh()).url)
     const url = await login(database, rights, '')
     const refused = await open(url).catch((error: unknown) => error)
-    expect(refused).toMatchObject({ code: 'invalid_setting', message: /grant keepsake_service, keepsake_user to/ })
+    expect(refused).toMatchObject({
+      code: 'invalid_setting',
+      message: expect.stringMatching(/grant keepsake_service, keepsake_user to/),
+    })
     expect(String(refused)).not.toContain('secret')
   })
 })
