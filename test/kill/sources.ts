@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { listenOnLoopback } from './listen.ts'
-import { type Picture, pictureBytes } from './picture.ts'
+import { listenOnLoopback } from '../support/listen.ts'
+import { type Picture, pictureBytes } from '../support/picture.ts'
 
 /**
  * How a source behaves until it is healed:
