@@ -1,5 +1,5 @@
-import type { Actor, AuditEntry, AuditFilter } from './catalogue/catalogue.ts'
-import type { ImportSource } from './intake/source.ts'
+import type { Actor, AuditEntry, AuditFilter } from './catalogue/index.ts'
+import type { ImportSource } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind, Provenance } from './media/index.ts'
 
 export type ImportRequest = {

@@ -1,6 +1,7 @@
 /**
  * The port to the database, satisfied by a `pg` pool and by PGlite alike. Text is plain Postgres SQL with `$1`
- * placeholders; rows come back as unknown and are parsed by whoever asked.
+ * placeholders; rows come back as unknown and are parsed by whoever asked. Without `values` the text may be a script of
+ * several statements, which answers with the last one's result.
  */
 export interface Sql {
   query(text: string, values?: readonly unknown[]): Promise<SqlResult>

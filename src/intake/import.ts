@@ -108,7 +108,6 @@ export class Intake {
     source: Extract<ImportSource, { url: string }>,
     actor: Actor,
   ): Promise<AssetRecord> {
-    this.#parts.fetch.checkUrl(source.url)
     const { asset, replayed } = await this.#reserve(collection, request, actor, source, 0)
     if (replayed) return replay(asset)
     const work = this.#track(this.#attempt(asset, collection, actor, foreground.tries))

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { kindOf, mediaKindNames } from './content-type.ts'
+import { canRunScript, mediaKindNames, normalizeAcceptEntry } from './content-type.ts'
 import { KeepsakeError } from './errors.ts'
 import { type KeyTemplate, parseKeyTemplate } from './key-template.ts'
 import { parseDuration, parseSize } from './quantity.ts'
@@ -7,13 +7,14 @@ import { parseDuration, parseSize } from './quantity.ts'
 const attributeDefinition = z.strictObject({
   /** Refuse an asset without it. Default: false. */
   required: z.boolean().optional(),
-  /** The whole value must match this. */
+  /** The whole (normalized) value must match this. The flags `g` and `y` mean nothing here. */
   pattern: z.instanceof(RegExp).optional(),
   /** Characters. Default: 256. */
   maxLength: z.int().min(1).max(1024).optional(),
   /**
    * How a value is written the same way always, on intake and in filters: `hex-address` drops a leading 0x and lowers
-   * the case (a wallet address has one meaning in any case, EIP-55), `lowercase` lowers the case.
+   * the case (a wallet address has one meaning in any case, EIP-55), and leaves alone what is not hexadecimal;
+   * `lowercase` lowers the case.
    */
   normalize: z.enum(['hex-address', 'lowercase']).optional(),
 })
@@ -71,28 +72,41 @@ export function parseCollection(name: string, definition: CollectionDefinition):
   const parsed = collectionDefinition.safeParse(definition)
   if (!parsed.success) return refuse(z.prettifyError(parsed.error), parsed.error)
   const given = parsed.data
-  const attributes = given.attributes ?? {}
-  const accept = given.accept ?? ['image', 'video', 'audio']
-  for (const entry of accept) {
-    const bare = entry.endsWith('/*') ? entry.slice(0, -2) : entry
-    if (!bare.includes('/') && !mediaKindNames.includes(bare)) {
-      refuse(`accept has '${entry}'. Allowed are ${mediaKindNames.join(', ')}, or a content type such as image/png.`)
-    }
-    if (bare.includes('/') && kindOf(bare) === 'other' && /html|svg|xml|javascript/.test(bare)) {
-      refuse(`accept has '${entry}', which can run a script in the reader's browser.`)
+  /** A field's own parser knows neither the collection nor the field: say both. */
+  const field = <T>(label: string, parse: () => T): T => {
+    try {
+      return parse()
+    } catch (error) {
+      return refuse(`${label}: ${error instanceof Error ? error.message : error}`, error)
     }
   }
-  const maxSize = parseSize(given.maxSize ?? '100 MB')
+  const attributes = given.attributes ?? {}
+  const accept = (given.accept ?? mediaKindNames).map((entry) => {
+    const normalized = normalizeAcceptEntry(entry)
+    if (normalized === undefined) {
+      return refuse(
+        `accept has '${entry}'. Allowed are ${mediaKindNames.join(', ')}, or a content type such as image/png.`,
+      )
+    }
+    if (canRunScript(normalized)) refuse(`accept has '${entry}', which can run a script in the reader's browser.`)
+    return normalized
+  })
+  const key = given.key ?? '{collection}/{owner}/{yyyy}/{mm}/{dd}/{id}.{ext}'
+  const maxSize = field('maxSize', () => parseSize(given.maxSize ?? '100 MB'))
   if (maxSize < 1) refuse('maxSize must be at least 1 byte.')
+  const keep = given.keep
+  const seconds = keep === undefined ? null : field('keep', () => parseDuration(keep))
+  if (seconds === 0) refuse('keep must be at least 1 second. Leave it out to keep assets for ever.')
+  const quota = given.quota
   return {
     name,
-    key: parseKeyTemplate(given.key ?? '{collection}/{owner}/{yyyy}/{mm}/{dd}/{id}.{ext}', Object.keys(attributes)),
+    key: field('key', () => parseKeyTemplate(key, Object.keys(attributes))),
     accept,
     maxSize,
     attributes,
     access: given.access ?? 'private',
-    keep: given.keep === undefined ? null : parseDuration(given.keep),
-    quota: given.quota === undefined ? null : parseSize(given.quota),
+    keep: seconds,
+    quota: quota === undefined ? null : field('quota', () => parseSize(quota)),
   }
 }
 
@@ -118,11 +132,12 @@ export function parseAttributes(
   }
   const result: Record<string, string> = {}
   for (const [name, definition] of Object.entries(collection.attributes)) {
-    const raw = Object.hasOwn(given, name) ? given[name] : undefined
-    const value = raw === undefined ? undefined : normalizeAttribute(definition, raw)
     const refuse = (why: string): never => {
       throw new KeepsakeError('invalid_request', `The attribute '${name}' ${why}`, { details: { attribute: name } })
     }
+    const raw = Object.hasOwn(given, name) ? given[name] : undefined
+    if (raw !== undefined && typeof raw !== 'string') return refuse('is not a text.')
+    const value = raw === undefined ? undefined : normalizeAttribute(definition, raw)
     if (value === undefined || value === '') {
       if (definition.required) refuse(`is required by the collection '${collection.name}'.`)
       continue
@@ -131,23 +146,36 @@ export function parseAttributes(
     if (value.length > maxLength) refuse(`has ${value.length} characters. Allowed are ${maxLength}.`)
     // Postgres text and S3 metadata hold no NUL; a lone surrogate has no UTF-8.
     if (value.includes('\0') || !value.isWellFormed()) refuse('has a character that cannot be stored.')
-    if (definition.pattern && !definition.pattern.test(value)) refuse(`does not match ${definition.pattern}.`)
+    if (definition.pattern && !matchesWhole(definition.pattern, value)) refuse(`does not match ${definition.pattern}.`)
     result[name] = value
   }
   return result
 }
 
-/** One attribute's value in the spelling that is stored; filters pass through here too. */
+/**
+ * By an expression of its own each time, because one with `g` or `y` remembers where the test before it ended. The ends
+ * are told by looking for any character beyond them, because under `m` ^ and $ also meet the ends of lines.
+ */
+function matchesWhole(pattern: RegExp, value: string): boolean {
+  return new RegExp(`(?<![^])(?:${pattern.source})(?![^])`, pattern.flags).test(value)
+}
+
+/** One attribute's value in the spelling that is stored; filters pass through here too. Doing it twice changes nothing. */
 export function normalizeAttribute(definition: AttributeDefinition, value: string): string {
   const trimmed = value.trim()
   switch (definition.normalize) {
     case 'hex-address':
-      return trimmed.replace(/^0x/i, '').toLowerCase()
+      return normalizeHexAddress(trimmed)
     case 'lowercase':
       return trimmed.toLowerCase()
     default:
       return trimmed
   }
+}
+
+/** A Solana or Tezos address is base58, where case has a meaning: only what is or claims to be hexadecimal is touched. */
+function normalizeHexAddress(value: string): string {
+  return /^(?:0x|[0-9a-f]*$)/i.test(value) ? value.replace(/^(?:0x\s*)+/i, '').toLowerCase() : value
 }
 
 /** The collection that is there without any configuration: what AI models make, by wallet, agent and model. */

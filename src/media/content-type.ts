@@ -23,6 +23,10 @@ const known: Readonly<Record<string, { readonly kind: MediaKind; readonly extens
   'video/x-msvideo': { kind: 'video', extension: 'avi' },
   'video/webm': { kind: 'video', extension: 'webm' },
   'video/x-matroska': { kind: 'video', extension: 'mkv' },
+  'video/ogg': { kind: 'video', extension: 'ogv' },
+  'video/mp2t': { kind: 'video', extension: 'ts' },
+  'video/3gpp': { kind: 'video', extension: '3gp' },
+  'video/3gpp2': { kind: 'video', extension: '3g2' },
   'audio/mpeg': { kind: 'audio', extension: 'mp3' },
   'audio/mp4': { kind: 'audio', extension: 'm4a' },
   'audio/aac': { kind: 'audio', extension: 'aac' },
@@ -30,6 +34,7 @@ const known: Readonly<Record<string, { readonly kind: MediaKind; readonly extens
   'audio/wav': { kind: 'audio', extension: 'wav' },
   'audio/flac': { kind: 'audio', extension: 'flac' },
   'audio/webm': { kind: 'audio', extension: 'webm' },
+  'audio/aiff': { kind: 'audio', extension: 'aiff' },
 }
 
 /** Other spellings of a known type, as sniffers, browsers and providers write them. */
@@ -37,6 +42,8 @@ const aliases: Readonly<Record<string, string>> = {
   'image/jpg': 'image/jpeg',
   'image/pjpeg': 'image/jpeg',
   'image/x-ms-bmp': 'image/bmp',
+  'image/heic-sequence': 'image/heic',
+  'image/heif-sequence': 'image/heif',
   'video/vnd.avi': 'video/x-msvideo',
   'video/avi': 'video/x-msvideo',
   'video/msvideo': 'video/x-msvideo',
@@ -53,7 +60,7 @@ const aliases: Readonly<Record<string, string>> = {
   'audio/x-wav': 'audio/wav',
   'audio/aacp': 'audio/aac',
   'audio/opus': 'audio/ogg',
-  'video/ogg': 'audio/ogg',
+  'audio/x-aiff': 'audio/aiff',
 }
 
 /** The kinds that a collection may accept as a whole. */
@@ -63,6 +70,17 @@ export const mediaKindNames: readonly string[] = ['image', 'video', 'audio']
 export function normalizeContentType(value: string): string {
   const bare = (value.split(';')[0] ?? '').trim().toLowerCase()
   return Object.hasOwn(aliases, bare) ? (aliases[bare] ?? bare) : bare
+}
+
+/**
+ * Types that can run a script when a browser opens or loads them. XML is told by its subtype alone (WHATWG, MIME
+ * Sniffing, section 4.6): an office document has the letters in its name and is none.
+ */
+const scriptable = /html|svg|xsl|[/+]xml$|javascript|ecmascript|jscript|livescript/
+
+/** Whether media of a (normalized) content type could run a script in the browser of whoever opens its link. */
+export function canRunScript(contentType: string): boolean {
+  return kindOf(contentType) === 'other' && scriptable.test(contentType)
 }
 
 /** The kind of a (normalized) content type. */
@@ -76,13 +94,24 @@ export function extensionOf(contentType: string): string {
 }
 
 /**
+ * One entry of a collection's list in the spelling that {@link acceptsContentType} reads, or undefined where it is not
+ * a kind, a range over a kind, or a type as RFC 6838, section 4.2 writes one.
+ */
+export function normalizeAcceptEntry(entry: string): string | undefined {
+  const bare = normalizeContentType(entry)
+  const kind = bare.endsWith('/*') ? bare.slice(0, -2) : bare
+  if (mediaKindNames.includes(kind)) return kind
+  return /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/.test(bare) ? bare : undefined
+}
+
+/**
  * Whether a collection's list accepts a (normalized) content type. An entry is a kind (`image`), a range (`image/*`)
  * or one type (`image/png`). A kind or a range only covers types that Keepsake knows, so `image` never lets SVG in.
  */
 export function acceptsContentType(accept: readonly string[], contentType: string): boolean {
   const kind = kindOf(contentType)
   return accept.some((entry) => {
-    const wanted = entry.endsWith('/*') ? entry.slice(0, -2) : entry
-    return wanted.includes('/') ? normalizeContentType(wanted) === contentType : kind !== 'other' && wanted === kind
+    const wanted = normalizeAcceptEntry(entry)
+    return wanted?.includes('/') ? wanted === contentType : wanted === kind
   })
 }

@@ -14,6 +14,7 @@ const table = {
   request_too_large: { status: 413, title: 'The request body is too large' },
   // Who is asking.
   unauthenticated: { status: 401, title: 'Credentials are missing or not valid' },
+  identity_unavailable: { status: 503, title: 'The keys that sign tokens cannot be fetched' },
   forbidden: { status: 403, title: 'These credentials do not allow this' },
   // What the media turned out to be.
   content_type_refused: { status: 422, title: 'The content is not of an accepted type' },

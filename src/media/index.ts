@@ -25,6 +25,13 @@ export {
   parseCollection,
 } from './collection.ts'
 export { acceptsContentType, extensionOf, kindOf, normalizeContentType } from './content-type.ts'
-export { type ErrorCode, type ErrorDetails, errorTable, isErrorCode, KeepsakeError } from './errors.ts'
+export {
+  type ErrorCode,
+  type ErrorDetails,
+  errorTable,
+  isErrorCode,
+  KeepsakeError,
+  type KeepsakeErrorOptions,
+} from './errors.ts'
 export { type KeyTemplate, type KeyValues, parseKeyTemplate, sanitizeKeyValue } from './key-template.ts'
 export { formatSize, parseDuration, parseSize } from './quantity.ts'

@@ -27,7 +27,7 @@ const durationUnits: Readonly<Record<string, number>> = {
 }
 
 /**
- * A size in bytes, from a number or a text such as `'100 MB'` (decimal) or `'16 MiB'` (binary).
+ * A size in bytes, from a number or a text such as `'100 MB'` (decimal) or `'16 MiB'` (binary), rounded to whole bytes.
  *
  * @throws {KeepsakeError} `invalid_setting` where it is neither, is negative, or is not a safe integer.
  */
@@ -36,7 +36,8 @@ export function parseSize(value: number | string): number {
 }
 
 /**
- * A duration in seconds, from a number or a text such as `'15m'`, `'24h'`, `'7d'`, `'1y'` (365 days).
+ * A duration in seconds, from a number or a text such as `'15m'`, `'24h'`, `'7d'`, `'1y'` (365 days), rounded to whole
+ * seconds. Case does not matter: `m` is always a minute, a month is `mo` (30 days).
  *
  * @throws {KeepsakeError} `invalid_setting` where it is neither, is negative, or is not a safe integer.
  */
@@ -51,9 +52,8 @@ function parseQuantity(
   allowed: string,
 ): number {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(String(value))
-  const unit = Object.hasOwn(units, match?.[2]?.toLowerCase() ?? '')
-    ? units[match?.[2]?.toLowerCase() ?? '']
-    : undefined
+  const name = match?.[2]?.toLowerCase() ?? ''
+  const unit = Object.hasOwn(units, name) ? units[name] : undefined
   const result = match && unit !== undefined ? Math.round(Number(match[1]) * unit) : Number.NaN
   if (!Number.isSafeInteger(result)) {
     throw new KeepsakeError('invalid_setting', `'${value}' is not a ${noun}. Allowed is ${allowed}.`)
@@ -67,9 +67,11 @@ const binaryUnits = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 export function formatSize(bytes: number): string {
   let value = bytes
   let unit = 0
-  while (value >= 1024 && unit < binaryUnits.length - 1) {
+  // Rounded, so that one byte less than a MiB is not shown as 1024 KiB.
+  while (Math.round(value) >= 1024 && unit < binaryUnits.length - 1) {
     value /= 1024
     unit += 1
   }
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${binaryUnits[unit]}`
+  if (unit === 0) return value === 1 ? '1 byte' : `${value} bytes`
+  return `${value.toFixed(value < 9.95 ? 1 : 0)} ${binaryUnits[unit]}`
 }

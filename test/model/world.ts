@@ -139,7 +139,6 @@ export class World {
     const { mortal } = this
     const world = this
     return {
-      checkUrl() {},
       async open(url) {
         if (mortal.killed) return new Promise<never>(() => {})
         const drawn = world.#faults.shift() ?? 'ok'
@@ -156,7 +155,7 @@ export class World {
           yield bytes.subarray(0, 20)
           throw new KeepsakeError('content_truncated', 'The source was cut.', { retryable: true })
         }
-        return { body: body(), size: bytes.length, framed: true, close: async () => {} }
+        return { body: body(), size: bytes.length, framed: true, contentType: null, headers: {}, close: async () => {} }
       },
       close: async () => {},
     }

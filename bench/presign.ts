@@ -1,0 +1,138 @@
+/**
+ * Signed GET links: Keepsake's signer beside the AWS SDK's `getSignedUrl` and its bare `S3RequestPresigner`, in
+ * interleaved rounds so that a noisy machine disturbs both alike. Run: `node bench/presign.ts`.
+ */
+import { hash } from 'node:crypto'
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { formatUrl } from '@aws-sdk/core/util'
+import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
+import { HttpRequest } from '@smithy/core/protocols'
+import { createS3Store } from '../src/stores/index.ts'
+
+export type BenchRow = {
+  case: string
+  subject: string
+  peer: string
+  subjectPerSecond: number
+  peerPerSecond: number
+  /** Medians: how many times the peer's rate. */
+  ratio: number
+  subjectCpuMicros: number
+  peerCpuMicros: number
+}
+
+type Make = (key: string) => string | Promise<string>
+type Sample = { readonly perSecond: number; readonly cpuMicros: number }
+
+const bucket = 'examplebucket'
+const region = 'eu-central-1'
+const credentials = {
+  accessKeyId: 'AKIAIOSFODNN7EXAMPLE',
+  secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+}
+const expiresIn = 3600
+const response = { contentType: 'image/png', contentDisposition: 'attachment; filename="portrait of a fox.png"' }
+const rounds = 9
+const warmUpRounds = 2
+/** Long enough for a clock of microseconds, short enough for a run of seconds. */
+const subjectPerRound = 20_000
+const peerPerRound = 400
+
+export async function benchPresign(): Promise<BenchRow[]> {
+  const store = createS3Store({ bucket, region, credentials })
+  const client = new S3Client({ region, credentials })
+  const presigner = new S3RequestPresigner({
+    region,
+    credentials,
+    sha256: client.config.sha256,
+  })
+  const host = `${bucket}.s3.${region}.amazonaws.com`
+  const command = (key: string) => new GetObjectCommand({ Bucket: bucket, Key: key })
+  const commandWithResponse = (key: string) =>
+    new GetObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      ResponseContentType: response.contentType,
+      ResponseContentDisposition: response.contentDisposition,
+    })
+  const bare = async (key: string, query: Record<string, string>) => {
+    const request = { protocol: 'https:', hostname: host, method: 'GET', path: `/${key}`, query, headers: { host } }
+    return formatUrl(await presigner.presign(new HttpRequest(request), { expiresIn }))
+  }
+  const overrides = {
+    'response-content-type': response.contentType,
+    'response-content-disposition': response.contentDisposition,
+  }
+  const plain: Make = (key) => store.signGet(key, { expiresIn }).url
+  const overridden: Make = (key) => store.signGet(key, { expiresIn, response }).url
+  const pairs: [name: string, peer: string, subject: Make, peerMake: Make][] = [
+    ['presign GET', 'getSignedUrl', plain, (key) => getSignedUrl(client, command(key), { expiresIn })],
+    [
+      'presign GET, response-* overrides',
+      'getSignedUrl',
+      overridden,
+      (key) => getSignedUrl(client, commandWithResponse(key), { expiresIn }),
+    ],
+    ['presign GET', 'S3RequestPresigner', plain, (key) => bare(key, {})],
+    ['presign GET, response-* overrides', 'S3RequestPresigner', overridden, (key) => bare(key, { ...overrides })],
+  ]
+  try {
+    const rows: BenchRow[] = []
+    for (const [name, peer, subject, peerMake] of pairs) rows.push(await compare(name, peer, subject, peerMake))
+    return rows
+  } finally {
+    client.destroy()
+    await store.close()
+  }
+}
+
+async function compare(name: string, peer: string, subject: Make, peerMake: Make): Promise<BenchRow> {
+  const ours: Sample[] = []
+  const theirs: Sample[] = []
+  for (let round = 0; round < warmUpRounds + rounds; round += 1) {
+    const mine = await measure(subject, subjectPerRound)
+    const other = await measure(peerMake, peerPerRound)
+    if (round < warmUpRounds) continue
+    ours.push(mine)
+    theirs.push(other)
+  }
+  const subjectPerSecond = median(ours.map((sample) => sample.perSecond))
+  const peerPerSecond = median(theirs.map((sample) => sample.perSecond))
+  return {
+    case: name,
+    subject: 'Keepsake',
+    peer: `AWS SDK ${peer}`,
+    subjectPerSecond: Math.round(subjectPerSecond),
+    peerPerSecond: Math.round(peerPerSecond),
+    ratio: round(subjectPerSecond / peerPerSecond, 1),
+    subjectCpuMicros: round(median(ours.map((sample) => sample.cpuMicros)), 2),
+    peerCpuMicros: round(median(theirs.map((sample) => sample.cpuMicros)), 2),
+  }
+}
+
+async function measure(make: Make, count: number): Promise<Sample> {
+  const keys = Array.from({ length: count }, (_, index) => `generations/2026/11/20/${hash('md5', String(index))}.png`)
+  const cpu = process.cpuUsage()
+  const start = process.hrtime.bigint()
+  for (const key of keys) {
+    const url = make(key)
+    if (typeof url !== 'string') await url
+  }
+  const seconds = Number(process.hrtime.bigint() - start) / 1e9
+  const { user, system } = process.cpuUsage(cpu)
+  return { perSecond: count / seconds, cpuMicros: (user + system) / count }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits))
+}
+
+if (import.meta.main) {
+  console.log(`Node ${process.version}, ${rounds} interleaved rounds, medians`)
+  console.table(await benchPresign())
+}

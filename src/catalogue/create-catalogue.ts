@@ -1,0 +1,32 @@
+import { listAudit, recordIssuedUrls } from './audit.ts'
+import type { Catalogue } from './catalogue.ts'
+import { countByState, due, get, getByKey, getMany, list } from './read.ts'
+import { reserve } from './reserve.ts'
+import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
+import type { Database } from './sql.ts'
+import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew } from './transitions.ts'
+
+/** The catalogue over an open database, be it PostgreSQL or PGlite. It holds no state of its own. */
+export function createCatalogue(database: Database): Catalogue {
+  return {
+    reserve: (reservation, actor) => reserve(database, reservation, actor),
+    assignKey: (id, attempt, content) => assignKey(database, id, attempt, content),
+    confirm: (id, attempt, content, actor) => confirm(database, id, attempt, content, actor),
+    fail: (id, attempt, problem, actor) => fail(database, id, attempt, problem, actor),
+    postpone: (id, attempt, problem, retry, actor) => postpone(database, id, attempt, problem, retry, actor),
+    renew: (attempts, lease) => renew(database, attempts, lease),
+    claim: (id, attempt, lease, actor) => claim(database, id, attempt, lease, actor),
+    due: (limit) => due(database, limit),
+    beginDelete: (id, lease, actor) => beginDelete(database, id, lease, actor),
+    purge: (id, attempt, actor) => purge(database, id, attempt, actor),
+    dueRetiredKeys: (limit) => dueRetiredKeys(database, limit),
+    sweptRetiredKeys: (keys) => sweptRetiredKeys(database, keys),
+    get: (id, actor) => get(database, id, actor),
+    getMany: (ids, actor) => getMany(database, ids, actor),
+    getByKey: (key, actor) => getByKey(database, key, actor),
+    list: (filter, actor) => list(database, filter, actor),
+    recordIssuedUrls: (urls, actor) => recordIssuedUrls(database, urls, actor),
+    listAudit: (filter, actor) => listAudit(database, filter, actor),
+    countByState: () => countByState(database),
+  }
+}

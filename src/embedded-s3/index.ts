@@ -1,0 +1,91 @@
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import type { Credentials } from './authentication.ts'
+import { isBucketName } from './keys.ts'
+import { type RequestInfo, S3Server } from './server.ts'
+import { FolderStore } from './store/folder-store.ts'
+
+export type { RequestInfo } from './server.ts'
+export { FolderHeldError } from './store/folder-lock.ts'
+
+export type EmbeddedS3Options = {
+  /** Where buckets and objects lie; made if missing, readable by this user only. One server a folder. */
+  readonly dir: string
+  /** Default: 127.0.0.1. */
+  readonly host?: string
+  /** Default: 0, any free one. */
+  readonly port?: number
+  /** Default: us-east-1. */
+  readonly region?: string
+  /** The one key pair that this server knows. Make the secret random. */
+  readonly credentials: Credentials
+  /** Made at the start where they are missing. */
+  readonly buckets?: readonly string[]
+  /** Whether an acknowledged write survives a power cut. Default: true. */
+  readonly fsync?: boolean
+  /** Milliseconds a client may go without sending or taking anything to speak of. Default: 30,000. */
+  readonly idleTimeoutMs?: number
+  /** Called after each answer; holds no secret. */
+  readonly onRequest?: (info: RequestInfo) => void
+}
+
+export type EmbeddedS3 = {
+  /** For path-style requests, without a slash at the end. */
+  readonly url: string
+  readonly port: number
+  readonly region: string
+  /** Finishes requests under way, at most `timeoutMs` (default 10,000), and lets go of the folder. */
+  close(options?: { readonly timeoutMs?: number }): Promise<void>
+}
+
+/**
+ * Starts an S3 server over a folder.
+ *
+ * @throws FolderHeldError when another server has the folder; what the system says when the port is taken.
+ */
+export async function startEmbeddedS3(options: EmbeddedS3Options): Promise<EmbeddedS3> {
+  const { host = '127.0.0.1', region = 'us-east-1', credentials } = options
+  if (credentials.accessKeyId === '' || credentials.secretAccessKey === '') {
+    throw new TypeError('The embedded S3 needs an access key id and a secret access key; one of them is empty.')
+  }
+  for (const name of options.buckets ?? []) {
+    if (!isBucketName(name)) {
+      throw new TypeError(`${JSON.stringify(name)} is no bucket name: 3 to 63 of a-z, 0-9, dot and hyphen.`)
+    }
+  }
+  const store = await FolderStore.open(path.resolve(options.dir), { fsync: options.fsync ?? true })
+  try {
+    for (const name of options.buckets ?? []) await store.createBucket(name)
+    const idleTimeout = options.idleTimeoutMs ?? 30_000
+    const server = new S3Server({ store, region, credentials, onRequest: options.onRequest, idleTimeout })
+    const port = await listen(server, host, options.port ?? 0)
+    let closing: Promise<void> | undefined
+    return {
+      url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+      port,
+      region,
+      close({ timeoutMs = 10_000 } = {}) {
+        closing ??= server.close(timeoutMs).then(() => store.close())
+        return closing
+      },
+    }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+function listen(server: S3Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.http.once('error', reject)
+    server.http.listen(port, host, () => {
+      server.http.off('error', reject)
+      resolve(portOf(server.http.address()))
+    })
+  })
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  if (address === null || typeof address === 'string') throw new Error('The server listens on no port')
+  return address.port
+}

@@ -1,0 +1,15 @@
+import { S3Error } from './errors.ts'
+
+/** "Object key names … a sequence of Unicode characters with UTF-8 encoding of up to 1,024 bytes." */
+const MAX_KEY = 1024
+
+export function keyTooLong(key: string): S3Error | undefined {
+  const size = Buffer.byteLength(key)
+  if (size <= MAX_KEY) return undefined
+  return new S3Error('KeyTooLongError', undefined, { Size: String(size), MaxSizeAllowed: String(MAX_KEY) })
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
+export function isBucketName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) && !name.includes('..') && !/^\d+\.\d+\.\d+\.\d+$/.test(name)
+}

@@ -1,0 +1,38 @@
+import { S3Error } from '../errors.ts'
+import { isBucketName } from '../keys.ts'
+import type { Operation } from '../operation.ts'
+import { PAYLOAD_HEADERS } from '../payload.ts'
+import { parseXml } from '../xml.ts'
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html */
+export const createBucket: Operation = {
+  name: 'CreateBucket',
+  method: 'PUT',
+  target: 'bucket',
+  headers: PAYLOAD_HEADERS,
+  withoutBucket: true,
+  takesBody: true,
+  async handle({ request, store, region, payload }) {
+    if (!isBucketName(request.bucket)) throw new S3Error('InvalidBucketName', undefined, { BucketName: request.bucket })
+    const hasBody = request.headers.has('transfer-encoding') || (request.headers.get('content-length') ?? '0') !== '0'
+    if (hasBody) requireRegion((await payload(64 * 1024).readAll()).toString(), region)
+    if (!(await store.createBucket(request.bucket))) {
+      throw new S3Error('BucketAlreadyOwnedByYou', undefined, { BucketName: request.bucket })
+    }
+    return { status: 200, headers: { location: `/${request.bucket}` } }
+  },
+}
+
+function requireRegion(document: string, region: string): void {
+  const root = parseXml(document)
+  if (root.name !== 'CreateBucketConfiguration') throw new S3Error('MalformedXML')
+  for (const { name, text } of root.children) {
+    if (name !== 'LocationConstraint') throw new S3Error('NotImplemented', `${name} is not implemented.`)
+    if (text.trim() !== region) {
+      throw new S3Error(
+        'IllegalLocationConstraintException',
+        `The ${text.trim()} location constraint is incompatible for the region specific endpoint this request was sent to.`,
+      )
+    }
+  }
+}

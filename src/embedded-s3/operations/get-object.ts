@@ -1,0 +1,76 @@
+import { S3Error } from '../errors.ts'
+import { objectHeaders, RESPONSE_OVERRIDES } from '../object-headers.ts'
+import type { Context, Operation, Reply } from '../operation.ts'
+import { isNotModified, rangeApplies } from '../preconditions.ts'
+import { type ByteRange, parseRange } from '../range.ts'
+import type { S3Request } from '../request.ts'
+import type { ObjectRecord } from '../store/object-file.ts'
+
+const QUERY = RESPONSE_OVERRIDES
+const HEADERS = ['x-amz-checksum-mode']
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
+export const getObject: Operation = {
+  name: 'GetObject',
+  method: 'GET',
+  target: 'object',
+  query: QUERY,
+  headers: HEADERS,
+  handle({ request, store }: Context): Reply {
+    const object = store.open(request.bucket, request.key)
+    if (object === undefined) throw noSuchKey(request)
+    try {
+      const { range, ...reply } = describe(request, object.record)
+      if (reply.status === 304) {
+        object.close()
+        return reply
+      }
+      return { ...reply, body: { object, start: range?.start ?? 0, length: range?.length ?? object.record.size } }
+    } catch (error) {
+      object.close()
+      throw error
+    }
+  },
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html */
+export const headObject: Operation = {
+  name: 'HeadObject',
+  method: 'HEAD',
+  target: 'object',
+  query: QUERY,
+  headers: HEADERS,
+  handle({ request, store }: Context): Reply {
+    const record = store.record(request.bucket, request.key)
+    if (record === undefined) throw noSuchKey(request)
+    const { status, headers } = describe(request, record)
+    return { status, headers }
+  },
+}
+
+type Description = {
+  readonly status: number
+  readonly headers: Record<string, string>
+  readonly range: ByteRange | undefined
+}
+
+/** Status and headers of the answer, from conditions and range; the same for both. */
+function describe(request: S3Request, record: ObjectRecord): Description {
+  const headers = objectHeaders(record, request)
+  if (isNotModified(request, record)) {
+    const kept = ['etag', 'last-modified', 'cache-control', 'expires']
+    const some = Object.entries(headers).filter(([name]) => kept.includes(name))
+    return { status: 304, headers: Object.fromEntries(some), range: undefined }
+  }
+  const range = rangeApplies(request, record) ? parseRange(request.headers.get('range'), record.size) : undefined
+  headers['content-length'] = String(range?.length ?? record.size)
+  if (range === undefined) return { status: 200, headers, range }
+  headers['content-range'] = `bytes ${range.start}-${range.start + range.length - 1}/${record.size}`
+  // The stored checksum is of the whole object; a client would hold it against the part.
+  for (const name of Object.keys(headers)) if (name.startsWith('x-amz-checksum-')) delete headers[name]
+  return { status: 206, headers, range }
+}
+
+function noSuchKey(request: S3Request): S3Error {
+  return new S3Error('NoSuchKey', undefined, { Key: request.key })
+}

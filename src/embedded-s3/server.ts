@@ -1,0 +1,244 @@
+import { hash, randomBytes } from 'node:crypto'
+import fs from 'node:fs'
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { pipeline } from 'node:stream/promises'
+import { Authenticator, type Credentials } from './authentication.ts'
+import { BodyReader } from './body-reader.ts'
+import { errorXml, S3Error } from './errors.ts'
+import { isBucketName, keyTooLong } from './keys.ts'
+import type { Context, ObjectSection, Operation, Reply } from './operation.ts'
+import { Payload } from './payload.ts'
+import { parseRequest, type S3Request } from './request.ts'
+import { route } from './router.ts'
+import { EMPTY_SHA256 } from './sigv4.ts'
+import type { FolderStore } from './store/folder-store.ts'
+
+/** What is told of a request that has been answered. Holds no secret: no query, no header, no key. */
+export type RequestInfo = {
+  readonly method: string
+  readonly bucket: string
+  /** As AWS names it, e.g. `PutObject`; undefined when the request was refused before that was known. */
+  readonly operation: string | undefined
+  readonly status: number
+  readonly durationMs: number
+  readonly requestId: string
+  /** What went wrong, where the answer was 500 InternalError or broke off. */
+  readonly error: unknown
+}
+
+export type ServerOptions = {
+  readonly store: FolderStore
+  readonly region: string
+  readonly credentials: Credentials
+  readonly onRequest?: ((info: RequestInfo) => void) | undefined
+  /** Milliseconds a client may go without sending or taking anything to speak of. */
+  readonly idleTimeout: number
+}
+
+const MAX_HEADERS = 16 * 1024
+const MAX_CONNECTIONS = 1024
+/** Milliseconds that the rest of an unwanted body may take to flow away before the connection is cut. */
+const LINGER = 5_000
+const READ_SIZE = 256 * 1024
+
+/** The HTTP side: limits, signatures, routing, and answers in S3's form. */
+export class S3Server {
+  readonly http: http.Server
+  readonly #options: ServerOptions
+  readonly #authenticator: Authenticator
+  readonly #ownerId: string
+  readonly #hostId = randomBytes(24).toString('base64')
+  readonly #idPrefix = randomBytes(4).toString('hex').toUpperCase()
+  readonly #running = new Set<Promise<void>>()
+  #requests = 0
+  #closing = false
+
+  constructor(options: ServerOptions) {
+    this.#options = options
+    this.#authenticator = new Authenticator(options.credentials, options.region)
+    this.#ownerId = hash('sha256', options.credentials.accessKeyId)
+    const limits = {
+      maxHeaderSize: MAX_HEADERS,
+      headersTimeout: options.idleTimeout,
+      // Of the whole request: an upload may take hours as long as it goes on, which BodyReader sees to.
+      requestTimeout: 0,
+      keepAliveTimeout: 65_000,
+      connectionsCheckingInterval: Math.min(5_000, options.idleTimeout),
+      noDelay: true,
+    }
+    this.http = http.createServer(limits, (incoming, response) => this.#accept(incoming, response, false))
+    this.http.on('checkContinue', (incoming, response) => this.#accept(incoming, response, true))
+    // Neither side moves a byte: a reader that has stopped taking an answer, too.
+    this.http.setTimeout(Math.max(options.idleTimeout, 1) + 1_000)
+    this.http.maxConnections = MAX_CONNECTIONS
+    this.http.on('clientError', (error, socket) => this.#refuse(error, socket))
+  }
+
+  /** Takes no more requests and waits for those under way, at most `timeoutMs`; then cuts them off. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#closing = true
+    const closed = new Promise<void>((resolve) => this.http.close(() => resolve()))
+    this.http.closeIdleConnections()
+    const cut = setTimeout(() => this.http.closeAllConnections(), timeoutMs)
+    try {
+      await closed
+      await Promise.allSettled(this.#running)
+    } finally {
+      clearTimeout(cut)
+    }
+  }
+
+  #accept(incoming: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const running = this.#serve(incoming, response, expectsContinue)
+    this.#running.add(running)
+    running.finally(() => this.#running.delete(running))
+  }
+
+  async #serve(incoming: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
+    const started = performance.now()
+    const requestId = this.#requestId()
+    const reader = new BodyReader(incoming, this.#options.idleTimeout, () => {
+      if (expectsContinue) response.writeContinue()
+    })
+    let request: S3Request | undefined
+    let operation: Operation | undefined
+    let failure: unknown
+    response.on('error', () => undefined)
+    try {
+      let reply: Reply
+      try {
+        request = parseRequest(incoming)
+        const authentication = this.#authenticator.authenticate(request)
+        operation = route(request)
+        this.#requireTarget(request, operation)
+        const context = this.#context(request, authentication, reader)
+        if (!operation.takesBody) refuseFalseHash(request, authentication.payloadHash)
+        reply = await operation.handle(context)
+      } catch (error) {
+        if (!(error instanceof S3Error)) failure = error
+        reply = this.#errorReply(error, incoming, requestId)
+      }
+      await this.#answer(incoming, response, reply, requestId)
+    } catch (error) {
+      failure = error
+      response.destroy()
+    } finally {
+      reader.release()
+      drain(incoming)
+    }
+    this.#options.onRequest?.({
+      method: incoming.method ?? '',
+      bucket: request?.bucket ?? '',
+      operation: operation?.name,
+      status: response.statusCode,
+      durationMs: performance.now() - started,
+      requestId,
+      error: failure,
+    })
+  }
+
+  #context(request: S3Request, authentication: Context['authentication'], reader: BodyReader): Context {
+    const { store, region } = this.#options
+    const payload = (maxSize: number) => new Payload(request, authentication, reader, maxSize)
+    return { request, authentication, store, region, ownerId: this.#ownerId, payload }
+  }
+
+  #requireTarget(request: S3Request, operation: Operation): void {
+    if (operation.target === 'object') {
+      const tooLong = keyTooLong(request.key)
+      if (tooLong !== undefined) throw tooLong
+    }
+    if (operation.withoutBucket || this.#options.store.bucket(request.bucket) !== undefined) return
+    const code = isBucketName(request.bucket) ? 'NoSuchBucket' : 'InvalidBucketName'
+    throw new S3Error(code, undefined, { BucketName: request.bucket })
+  }
+
+  #errorReply(error: unknown, incoming: IncomingMessage, requestId: string): Reply {
+    const known = error instanceof S3Error ? error : new S3Error('InternalError')
+    const resource = (incoming.url ?? '').split('?', 1)[0] ?? ''
+    return {
+      status: known.status,
+      headers: { 'content-type': 'application/xml', ...known.headers },
+      body: errorXml(known, resource, requestId, this.#hostId),
+    }
+  }
+
+  async #answer(incoming: IncomingMessage, response: ServerResponse, reply: Reply, requestId: string): Promise<void> {
+    const { status, body } = reply
+    const headers: Record<string, string> = {
+      'x-amz-request-id': requestId,
+      'x-amz-id-2': this.#hostId,
+      server: 'EmbeddedS3',
+      ...reply.headers,
+    }
+    if (this.#closing) headers.connection = 'close'
+    if (typeof body === 'string' || body instanceof Uint8Array) {
+      const bytes = typeof body === 'string' ? Buffer.from(body) : body
+      headers['content-length'] = String(bytes.length)
+      // "HEAD … does not return a response body", for errors too.
+      response.writeHead(status, headers).end(incoming.method === 'HEAD' ? undefined : bytes)
+    } else if (body === undefined) {
+      if (status !== 204 && status !== 304) headers['content-length'] ??= '0'
+      response.writeHead(status, headers).end()
+    } else {
+      response.writeHead(status, headers)
+      await sendSection(response, body)
+    }
+  }
+
+  /** What node:http refused by itself: answered in S3's form, as far as the connection still takes it. */
+  #refuse(error: Error, socket: Socket | import('node:stream').Duplex): void {
+    const code = 'code' in error ? error.code : undefined
+    if (!socket.writable || code === 'ECONNRESET') return void socket.destroy()
+    const known = new S3Error(
+      code === 'HPE_HEADER_OVERFLOW'
+        ? 'RequestHeaderSectionTooLarge'
+        : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? 'RequestTimeout'
+          : 'BadRequest',
+    )
+    const body = errorXml(known, '', this.#requestId(), this.#hostId)
+    socket.end(
+      `HTTP/1.1 ${known.status} ${http.STATUS_CODES[known.status]}\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    )
+  }
+
+  #requestId(): string {
+    this.#requests += 1
+    return this.#idPrefix + this.#requests.toString(16).toUpperCase().padStart(8, '0')
+  }
+}
+
+/** Without a body to read, the signed hash can only be that of nothing. */
+function refuseFalseHash(request: S3Request, payloadHash: string): void {
+  const hasBody = request.headers.has('transfer-encoding') || (request.headers.get('content-length') ?? '0') !== '0'
+  if (!hasBody && /^[0-9a-f]{64}$/.test(payloadHash) && payloadHash !== EMPTY_SHA256) {
+    throw new S3Error('XAmzContentSHA256Mismatch', undefined, {
+      ClientComputedContentSHA256: payloadHash,
+      S3ComputedContentSHA256: EMPTY_SHA256,
+    })
+  }
+}
+
+async function sendSection(response: ServerResponse, { object, start, length }: ObjectSection): Promise<void> {
+  if (length === 0 || object.bytes !== undefined) {
+    object.close()
+    response.end(object.bytes?.subarray(start, start + length))
+    return
+  }
+  const section = { fd: object.fd, start, end: start + length - 1, highWaterMark: READ_SIZE }
+  await pipeline(fs.createReadStream('', section), response)
+}
+
+/**
+ * Lets what is left of a body flow away, so that the answer reaches a client that is still sending (closing at once
+ * would reset the connection and with it the answer); but not for ever.
+ */
+function drain(incoming: IncomingMessage): void {
+  if (incoming.complete || incoming.destroyed) return
+  const cut = setTimeout(() => incoming.socket.destroy(), LINGER)
+  incoming.once('close', () => clearTimeout(cut))
+  incoming.on('error', () => undefined)
+  incoming.resume()
+}

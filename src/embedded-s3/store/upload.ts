@@ -1,0 +1,68 @@
+import fs, { type FileHandle } from 'node:fs/promises'
+
+/** Bytes gathered before a write: small objects are one write, large ones few. */
+const BATCH = 512 * 1024
+
+/**
+ * A body on its way to disk, in a file of its own under tmp/. It becomes an object by {@link seal} and a rename; until
+ * then nothing of it can be seen. Call `seal` or `discard`, and `discard` too when what follows `seal` fails.
+ */
+export class Upload {
+  readonly path: string
+  readonly #sync: boolean
+  #file: FileHandle | undefined
+  #created = false
+  #batch: Uint8Array[] = []
+  #batched = 0
+
+  constructor(path: string, sync: boolean) {
+    this.path = path
+    this.#sync = sync
+  }
+
+  /** Takes the next bytes. The caller must not change them afterwards. */
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#batch.push(bytes)
+    this.#batched += bytes.length
+    if (this.#batched >= BATCH) await this.#drain()
+  }
+
+  /** Writes what is left and `trailer`, makes the file durable and closes it. */
+  async seal(trailer: Uint8Array): Promise<void> {
+    this.#batch.push(trailer)
+    this.#batched += trailer.length
+    const file = await this.#drain()
+    if (this.#sync) await file.sync()
+    await this.#close()
+  }
+
+  /** Removes the file, if any. Safe at any time, also twice. */
+  async discard(): Promise<void> {
+    this.#batch = []
+    await this.#close()
+    if (this.#created) await fs.rm(this.path, { force: true })
+  }
+
+  async #drain(): Promise<FileHandle> {
+    let file = this.#file
+    if (file === undefined) {
+      this.#created = true
+      file = await fs.open(this.path, 'wx', 0o600)
+      this.#file = file
+    }
+    const batch = this.#batch
+    const length = this.#batched
+    this.#batch = []
+    this.#batched = 0
+    const { bytesWritten } = await file.writev(batch)
+    // writev may write less, on a full disk or above IOV_MAX; FileHandle.write goes on until done or failed.
+    if (bytesWritten < length) await file.writeFile(Buffer.concat(batch).subarray(bytesWritten))
+    return file
+  }
+
+  async #close(): Promise<void> {
+    const file = this.#file
+    this.#file = undefined
+    await file?.close()
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * Keepsake: media storage for apps whose users and models make images, audio and video. This is the package's main
+ * door; the others are `keepsake/s3`, `keepsake/embedded-s3`, `keepsake/http` and `keepsake/testing`.
+ */
+export type { Actor, AuditAction, AuditEntry, AuditFilter } from './catalogue/index.ts'
+export type { ImportSource } from './intake/index.ts'
+export {
+  type Asset,
+  type AssetHealth,
+  type AssetProblem,
+  type AssetState,
+  type AttributeDefinition,
+  type Collection,
+  type CollectionDefinition,
+  type ErrorCode,
+  type ErrorDetails,
+  errorTable,
+  KeepsakeError,
+  type KeepsakeErrorOptions,
+  type MediaKind,
+  type Provenance,
+  type UrlSource,
+} from './media/index.ts'
+export type {
+  AssetUrl,
+  ImportRequest,
+  Keepsake,
+  ListRequest,
+  PartHealth,
+  UrlOptions,
+  Verbs,
+} from './verbs.ts'

@@ -1,0 +1,18 @@
+export { isComplete, requireComplete } from './complete.ts'
+export type { ByteReader } from './content.ts'
+export { sourceExpiry } from './deadline.ts'
+export {
+  createGuardedFetch,
+  type FetchedSource,
+  type FetchOptions,
+  type GuardedFetch,
+  type GuardedFetchOptions,
+} from './fetch/index.ts'
+export { readHead } from './head.ts'
+export { type Measures, probe } from './probe.ts'
+export { SNIFF_BYTES, sniff } from './sniff.ts'
+export type { ImportSource, OpenedSource } from './source.ts'
+export { fingerprintSource } from './source-fingerprint.ts'
+export { openSource } from './source-open.ts'
+export { type Spooled, type SpoolOptions, spool } from './spool.ts'
+export { clearSpool } from './spool-file.ts'

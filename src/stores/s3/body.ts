@@ -1,0 +1,132 @@
+import { Readable } from 'node:stream'
+import type { Dispatcher } from 'undici'
+import { KeepsakeError } from '../../media/index.ts'
+import type { ObjectBody } from '../object-store.ts'
+import type { Watch } from './watch.ts'
+
+/** Larger bodies in memory go out in pieces, so that the deadline sees progress. */
+const pieceSize = 256 * 1024
+
+/** A body on its way out: counted, and watched. */
+export class OutgoingBody {
+  readonly #body: ObjectBody
+  readonly #size: number
+  readonly #watch: Watch
+  /** The error of the source, told apart from those of the connection. */
+  sourceError: { readonly error: unknown } | undefined
+
+  constructor(body: ObjectBody, size: number, watch: Watch) {
+    this.#body = body
+    this.#size = size
+    this.#watch = watch
+    if (body instanceof Uint8Array && body.length !== size) throw this.#wrongSize(body.length)
+  }
+
+  /** What undici sends. */
+  get payload(): Uint8Array | Readable {
+    if (this.#body instanceof Uint8Array && this.#size <= pieceSize) return this.#body
+    return Readable.from(this.#pieces(), { objectMode: false })
+  }
+
+  async *#pieces(): AsyncGenerator<Uint8Array> {
+    let sent = 0
+    try {
+      for await (const piece of this.#source()) {
+        sent += piece.length
+        if (sent > this.#size) throw this.#wrongSize(sent)
+        this.#watch.touch()
+        yield piece
+      }
+      if (sent < this.#size) throw this.#wrongSize(sent)
+    } catch (error) {
+      this.sourceError = { error }
+      throw error
+    }
+    this.#watch.touch()
+  }
+
+  async *#source(): AsyncGenerator<Uint8Array> {
+    if (!(this.#body instanceof Uint8Array)) return yield* this.#body()
+    for (let start = 0; start < this.#size; start += pieceSize) yield this.#body.subarray(start, start + pieceSize)
+  }
+
+  #wrongSize(found: number): KeepsakeError {
+    return new KeepsakeError(
+      'content_mismatch',
+      `The body has ${found < this.#size ? 'only' : 'at least'} ${found} bytes; ${this.#size} were announced. Nothing was written.`,
+    )
+  }
+}
+
+/** A reader that stopped asking is let go after this time, so that it cannot hold a connection for ever. */
+const idleReaderMillis = 10 * 60_000
+
+export type IncomingBodyOptions = {
+  readonly body: Dispatcher.ResponseData['body']
+  readonly contentLength: number
+  readonly watch: Watch
+  /** The longest wait for the next bytes. */
+  readonly stallMillis: number
+  readonly fail: (error: unknown) => KeepsakeError
+}
+
+/**
+ * A body on its way in. It ends with an error unless exactly the announced bytes came: a stream that was cut never
+ * looks complete.
+ */
+export function incomingBody(options: IncomingBodyOptions): AsyncIterable<Uint8Array> {
+  const { body, contentLength, watch, stallMillis, fail } = options
+  // Until somebody reads, an error has nobody to go to; the reader meets it later.
+  body.on('error', () => watch.end())
+  watch.arm(idleReaderMillis)
+  async function* read(): AsyncGenerator<Uint8Array> {
+    let received = 0
+    try {
+      watch.arm(stallMillis)
+      for await (const piece of body) {
+        if (!(piece instanceof Uint8Array)) throw new TypeError('A body gave something else than bytes.')
+        received += piece.length
+        watch.arm(idleReaderMillis)
+        yield piece
+        watch.arm(stallMillis)
+      }
+    } catch (error) {
+      throw fail(error)
+    } finally {
+      watch.end()
+      body.destroy()
+    }
+    if (received !== contentLength) throw fail(cutOff(received, contentLength))
+  }
+  const pieces = read()
+  const cancel = () => {
+    watch.end()
+    body.destroy()
+    return pieces.return(undefined)
+  }
+  // A generator that was never started runs no `finally`, so cancelling is done by hand.
+  return { [Symbol.asyncIterator]: () => ({ next: () => pieces.next(), return: cancel }) }
+}
+
+function cutOff(received: number, announced: number): KeepsakeError {
+  return new KeepsakeError(
+    'store_unavailable',
+    `The object store cut a body off after ${received} of ${announced} bytes. Ask again.`,
+  )
+}
+
+/** A small answer as text. */
+export async function readText(body: Dispatcher.ResponseData['body'], limit: number): Promise<string> {
+  const pieces: Buffer[] = []
+  let size = 0
+  for await (const piece of body) {
+    if (!(piece instanceof Uint8Array)) continue
+    size += piece.length
+    if (size > limit) {
+      body.destroy()
+      throw new KeepsakeError('store_unavailable', `The object store sent an answer of more than ${limit} bytes.`)
+    }
+    pieces.push(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength))
+  }
+  return Buffer.concat(pieces, size).toString('utf8')
+}

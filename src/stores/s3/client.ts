@@ -1,0 +1,238 @@
+import { type Dispatcher, Pool } from 'undici'
+import { KeepsakeError } from '../../media/index.ts'
+import { abortReason } from '../abort.ts'
+import type { ObjectBody } from '../object-store.ts'
+import { type Address, keyPath } from './address.ts'
+import { OutgoingBody, readText } from './body.ts'
+import type { ActiveSigner, CredentialsKeeper } from './credentials.ts'
+import { canonicalQuery } from './encode.ts'
+import { failedConnection, failedResponse, type RequestContext } from './errors.ts'
+import { backoffMillis, pause, RetryBudget } from './retry.ts'
+import { Watch } from './watch.ts'
+
+export type S3Request = {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
+  /** Without one, the bucket itself. */
+  readonly key?: string
+  readonly query?: readonly (readonly [name: string, value: string])[]
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: { readonly content: ObjectBody; readonly size: number }
+  /** SHA-256 of the body. */
+  readonly payloadHash: string
+  readonly signal?: AbortSignal | undefined
+  /** Default: that of the client. */
+  readonly attempts?: number
+}
+
+export type S3Response = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Dispatcher.ResponseData['body']
+  /** Runs until the body is read; whoever reads it ends it. */
+  readonly watch: Watch
+}
+
+export type S3ClientOptions = {
+  readonly storeName: string
+  readonly address: Address
+  readonly bucket: string
+  readonly region: string
+  readonly credentials: CredentialsKeeper
+  /** Most connections at a time. */
+  readonly connections: number
+  /** The longest wait without progress, in milliseconds. */
+  readonly stallMillis: number
+  readonly attempts: number
+  readonly random: () => number
+}
+
+const errorLimit = 64 * 1024
+/** S3 refuses a difference of 15 minutes; what is far from that is no reason for a 403. */
+const skewMillis = 4 * 60_000
+const throttling = ['SlowDown', 'Http429', 'ServiceUnavailable', 'TooManyRequests', 'RequestLimitExceeded']
+
+/**
+ * Sends signed requests to one bucket: connections kept alive, deadlines, retries with full jitter inside a budget,
+ * the clock and the credentials put right where the store says that they are wrong.
+ */
+export class S3Client {
+  readonly #options: S3ClientOptions
+  readonly #pool: Pool
+  readonly #budget = new RetryBudget()
+  #clockOffset = 0
+  #lastSuccess = Number.NEGATIVE_INFINITY
+
+  constructor(options: S3ClientOptions) {
+    this.#options = options
+    this.#pool = new Pool(options.address.origin, {
+      connections: options.connections,
+      pipelining: 1,
+      // Shorter than the idle time of S3 and of usual proxies, so that a request seldom meets a closing connection.
+      keepAliveTimeout: 10_000,
+      connect: { timeout: Math.min(10_000, options.stallMillis) },
+      // Our own watch covers the time in the queue too.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
+  }
+
+  get stallMillis(): number {
+    return this.#options.stallMillis
+  }
+
+  /** Milliseconds to add to this machine's clock to get that of the store. */
+  get clockOffset(): number {
+    return this.#clockOffset
+  }
+
+  /** When the bucket last answered with success, in milliseconds of the process's own clock. */
+  get lastSuccess(): number {
+    return this.#lastSuccess
+  }
+
+  context(request: Pick<S3Request, 'method' | 'key'>): RequestContext {
+    const { storeName, address, bucket, region } = this.#options
+    return { storeName, origin: address.origin, bucket, region, method: request.method, key: request.key }
+  }
+
+  /**
+   * Sends until the answer is a success and could be read, or until it must not go on.
+   *
+   * @throws {KeepsakeError} what S3 or the connection said last.
+   */
+  async send<T>(request: S3Request, read: (response: S3Response) => T | Promise<T>): Promise<T> {
+    const attempts = request.attempts ?? this.#options.attempts
+    const corrected = new Set<string>()
+    let taken = 0
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const result = await this.#attempt(request, await this.#options.credentials.fresh(), read)
+        this.#budget.succeed(taken)
+        return result
+      } catch (thrown) {
+        const error = failedConnection(this.context(request), thrown)
+        const correction = correctionFor(error)
+        if (correction && !corrected.has(correction)) {
+          corrected.add(correction)
+          if (correction === 'credentials') await this.#options.credentials.renew()
+          continue
+        }
+        if (!error.retryable || request.signal?.aborted || attempt >= attempts) throw error
+        const isTimeout = error.code === 'timeout'
+        taken = this.#budget.take(isTimeout)
+        if (taken === 0) throw error
+        const { random } = this.#options
+        const throttled = throttling.includes(String(error.details.s3Code))
+        await this.#pause(backoffMillis({ retry: attempt, throttled, retryAfter: error.retryAfter, random }), request)
+      }
+    }
+  }
+
+  /** The same, with the body read as text and made into something by `parse`. */
+  sendForText<T>(request: S3Request, limit: number, parse: (text: string) => T): Promise<T> {
+    return this.send(request, async ({ body, watch }) => {
+      const text = await readText(body, limit)
+      watch.end()
+      return parse(text)
+    })
+  }
+
+  /** The same, with the body thrown away. */
+  sendForHeaders(request: S3Request): Promise<S3Response['headers']> {
+    return this.send(request, async ({ headers, body, watch }) => {
+      await body.dump({ limit: errorLimit })
+      watch.end()
+      return headers
+    })
+  }
+
+  close(): Promise<void> {
+    this.#options.credentials.close()
+    return this.#pool.destroy()
+  }
+
+  async #attempt<T>(
+    request: S3Request,
+    { signer }: ActiveSigner,
+    read: (response: S3Response) => T | Promise<T>,
+  ): Promise<T> {
+    const { address, storeName } = this.#options
+    const path = request.key === undefined ? address.bucketPath : keyPath(address, request.key)
+    const query = request.query ? canonicalQuery(request.query) : ''
+    const headers = signer.signHeaders(address, {
+      method: request.method,
+      path,
+      ...(request.query ? { query: request.query } : {}),
+      headers: request.headers ?? {},
+      payloadHash: request.payloadHash,
+      at: new Date(Date.now() + this.#clockOffset),
+    })
+    const watch = new Watch(storeName, this.#options.stallMillis, request.signal)
+    let outgoing: OutgoingBody | undefined
+    try {
+      if (request.body) {
+        outgoing = new OutgoingBody(request.body.content, request.body.size, watch)
+        headers['content-length'] = String(request.body.size)
+      }
+      const response = await this.#pool.request({
+        // undici sends the path as it is; a URL object would resolve `..` and break the signature.
+        path: query === '' ? path : `${path}?${query}`,
+        method: request.method,
+        headers,
+        body: outgoing?.payload ?? null,
+        signal: watch.signal,
+      })
+      const received = flatHeaders(response.headers)
+      if (response.statusCode < 300) {
+        this.#lastSuccess = performance.now()
+        return await read({ status: response.statusCode, headers: received, body: response.body, watch })
+      }
+      const text = await readText(response.body, errorLimit)
+      throw this.#judgeClock(
+        failedResponse(this.context(request), { status: response.statusCode, headers: received, text }),
+        received,
+      )
+    } catch (error) {
+      watch.end()
+      if (outgoing?.sourceError) throw KeepsakeError.from(outgoing.sourceError.error)
+      throw error
+    }
+  }
+
+  /** HEAD gives a 403 without a code, so the Date of the answer tells whether the clock is the reason. */
+  #judgeClock(error: KeepsakeError, headers: S3Response['headers']): KeepsakeError {
+    const code = error.details.s3Code
+    if (code !== 'RequestTimeTooSkewed' && code !== 'Forbidden') return error
+    const offset = Date.parse(headers.date ?? '') - Date.now()
+    if (Number.isNaN(offset) || Math.abs(offset - this.#clockOffset) < skewMillis) return error
+    this.#clockOffset = offset
+    return new KeepsakeError(error.code, error.message, {
+      retryable: false,
+      details: { ...error.details, s3Code: 'RequestTimeTooSkewed', clockOffsetSeconds: Math.round(offset / 1000) },
+    })
+  }
+
+  async #pause(millis: number, { signal }: S3Request): Promise<void> {
+    try {
+      await pause(millis, signal)
+    } catch (reason) {
+      throw abortReason(this.#options.storeName, reason)
+    }
+  }
+}
+
+/** What can be put right at once, and is worth one more request outside of the budget. */
+function correctionFor(error: KeepsakeError): 'clock' | 'credentials' | undefined {
+  if (error.details.clockOffsetSeconds !== undefined) return 'clock'
+  if (['ExpiredToken', 'TokenRefreshRequired'].includes(String(error.details.s3Code))) return 'credentials'
+  return undefined
+}
+
+function flatHeaders(headers: Dispatcher.ResponseData['headers']): Record<string, string> {
+  const flat: Record<string, string> = {}
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined) flat[name] = typeof value === 'string' ? value : value.join(',')
+  }
+  return flat
+}

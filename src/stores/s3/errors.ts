@@ -1,0 +1,232 @@
+import { type ErrorCode, KeepsakeError } from '../../media/index.ts'
+import { readXml } from './xml.ts'
+
+/** What a failed request was about, for a message that helps. */
+export type RequestContext = {
+  readonly storeName: string
+  readonly origin: string
+  readonly bucket: string
+  readonly region: string
+  readonly method: string
+  readonly key: string | undefined
+}
+
+export type FailedResponse = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** Empty for HEAD. */
+  readonly text: string
+}
+
+type Rule = {
+  readonly code: ErrorCode
+  readonly say: (context: RequestContext) => string
+  readonly retryable?: boolean
+}
+
+const object = ({ key }: RequestContext) => (key === undefined ? 'the bucket' : `'${key}'`)
+const place = ({ bucket, origin }: RequestContext) => `bucket '${bucket}' at ${origin}`
+
+const missingBucket: Rule = {
+  code: 'store_denied',
+  say: (c) => `There is no ${place(c)}. Create it, or look at S3_BUCKET_NAME and S3_ENDPOINT.`,
+}
+const denied: Rule = {
+  code: 'store_denied',
+  say: (c) =>
+    `The credentials may not ${c.method} ${object(c)} in ${place(c)}. Look at their policy and the bucket's (keepsake bucket policy prints one).`,
+}
+const mismatch: Rule = {
+  code: 'content_mismatch',
+  say: (c) =>
+    `${c.storeName} got other bytes for ${object(c)} than announced, and wrote nothing. Send the content again.`,
+}
+const expired: Rule = {
+  code: 'store_denied',
+  say: () => 'The temporary credentials of the object store have expired. Sign in again, or look at their provider.',
+}
+const busy: Rule = {
+  code: 'store_unavailable',
+  say: (c) => `${c.storeName} is failing or overloaded. Try again later.`,
+  retryable: true,
+}
+const conflict: Rule = {
+  code: 'store_unavailable',
+  say: (c) => `Another request was writing ${object(c)} at the same time. Try again.`,
+  retryable: true,
+}
+const unsupported: Rule = {
+  code: 'store_denied',
+  say: (c) => `The store at ${c.origin} does not do what was asked of ${object(c)}.`,
+}
+
+/** AWS, "Error responses": S3's codes that a caller or an operator acts on. */
+const rules: Readonly<Record<string, Rule>> = {
+  NoSuchBucket: missingBucket,
+  NoSuchKey: {
+    code: 'object_missing',
+    say: (c) => `There is no object ${object(c)} in ${c.storeName}.`,
+    retryable: false,
+  },
+  PreconditionFailed: {
+    code: 'object_exists',
+    say: (c) => `An object ${object(c)} exists in ${c.storeName}. It was not touched; ask with head what it is.`,
+  },
+  BadDigest: mismatch,
+  InvalidDigest: mismatch,
+  XAmzContentSHA256Mismatch: mismatch,
+  XAmzContentChecksumMismatch: mismatch,
+  EntityTooLarge: {
+    code: 'content_too_large',
+    say: (c) => `${object(c)} is larger than ${c.storeName} takes in one request.`,
+  },
+  KeyTooLongError: { code: 'invalid_request', say: () => 'The object key is too long. Allowed are 1024 bytes.' },
+  InvalidRange: { code: 'invalid_request', say: (c) => `The range lies outside of ${object(c)}. Ask for less.` },
+  AccessDenied: denied,
+  AllAccessDisabled: denied,
+  Forbidden: denied,
+  InvalidAccessKeyId: {
+    code: 'store_denied',
+    say: (c) => `The store at ${c.origin} does not know the access key. Look at AWS_ACCESS_KEY_ID and S3_ENDPOINT.`,
+  },
+  SignatureDoesNotMatch: {
+    code: 'store_denied',
+    say: (c) =>
+      `The store at ${c.origin} refuses the signature. Look at AWS_SECRET_ACCESS_KEY, and at proxies that change requests.`,
+  },
+  ExpiredToken: expired,
+  InvalidToken: expired,
+  TokenRefreshRequired: expired,
+  RequestTimeTooSkewed: {
+    code: 'store_denied',
+    say: (c) => `This machine's clock and that of ${c.origin} are too far apart. Set the clock.`,
+  },
+  ConditionalRequestConflict: conflict,
+  OperationAborted: conflict,
+  NotImplemented: unsupported,
+  MethodNotAllowed: unsupported,
+  IncompleteBody: busy,
+  InternalError: busy,
+  RequestTimeout: busy,
+  ServiceUnavailable: busy,
+  SlowDown: busy,
+}
+
+/** The code of answers that have none, as HEAD never has one. */
+const codeOfStatus: Readonly<Record<number, string>> = {
+  301: 'PermanentRedirect',
+  307: 'TemporaryRedirect',
+  403: 'Forbidden',
+  405: 'MethodNotAllowed',
+  412: 'PreconditionFailed',
+  416: 'InvalidRange',
+  501: 'NotImplemented',
+  503: 'ServiceUnavailable',
+}
+
+/** An answer other than success, as the one error that callers get. */
+export function failedResponse(context: RequestContext, response: FailedResponse): KeepsakeError {
+  const { status, headers, text } = response
+  const answer = readErrorAnswer(text)
+  const s3Code = answer.code ?? codeOfStatus[status] ?? `Http${status}`
+  const retryAfter = Number(headers['retry-after'] ?? Number.NaN)
+  const options = { retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined, status }
+  const region = headers['x-amz-bucket-region'] ?? answer.region
+  if (region && region !== context.region && /^[a-z0-9-]+$/.test(region) && [301, 307, 400].includes(status)) {
+    const message = `The bucket '${context.bucket}' is in the region ${region}, not in ${context.region}. Set AWS_REGION=${region}.`
+    return build('store_denied', message, s3Code, { ...options, retryable: false })
+  }
+  return failureOf(context, s3Code, answer.message, options)
+}
+
+/** The error of one of S3's codes. `detail` is S3's own message, told only where no better sentence is known. */
+export function failureOf(
+  context: RequestContext,
+  s3Code: string,
+  detail: string | undefined,
+  { status = 200, retryAfter }: { status?: number; retryAfter?: number | undefined } = {},
+): KeepsakeError {
+  const rule = Object.hasOwn(rules, s3Code) ? rules[s3Code] : status === 429 || status >= 500 ? busy : undefined
+  if (rule) {
+    const message = `${rule.say(context)} (${s3Code})`
+    return build(rule.code, message, s3Code, { status, retryAfter, retryable: rule.retryable ?? false })
+  }
+  const redirect = [301, 302, 307, 308].includes(status) ? ' Look at S3_ENDPOINT and AWS_REGION.' : ''
+  const message = `The store at ${context.origin} refused ${context.method} of ${object(context)}: ${s3Code}${quote(detail)}.${redirect}`
+  return build('store_denied', message, s3Code, { status, retryAfter, retryable: false })
+}
+
+function build(
+  code: ErrorCode,
+  message: string,
+  s3Code: string,
+  options: { status: number; retryAfter?: number | undefined; retryable: boolean },
+): KeepsakeError {
+  return new KeepsakeError(code, message, {
+    details: { s3Code, httpStatus: options.status },
+    retryable: options.retryable,
+    ...(options.retryAfter === undefined ? {} : { retryAfter: options.retryAfter }),
+  })
+}
+
+/** S3's messages repeat parts of requests; nothing that looks like a signature or a URL may come through. */
+function quote(detail: string | undefined): string {
+  const line = detail?.replace(/\s+/g, ' ').trim().slice(0, 200).replace(/\.$/, '')
+  return line && !/x-amz-|signature=|:\/\//i.test(line) ? ` (${line})` : ''
+}
+
+type ErrorAnswer = { code?: string; message?: string; region?: string }
+
+function readErrorAnswer(text: string): ErrorAnswer {
+  const answer: ErrorAnswer = {}
+  if (text === '') return answer
+  try {
+    let root: string | undefined
+    readXml(text, {
+      open: (name) => {
+        root ??= name
+      },
+      close: (name, value) => {
+        if (root !== 'Error') return
+        if (name === 'Code' && /^[A-Za-z0-9._-]{1,64}$/.test(value)) answer.code = value
+        else if (name === 'Message') answer.message = value
+        else if (name === 'Region') answer.region = value
+      },
+    })
+  } catch {
+    // A proxy's page or an answer cut off: the status alone decides.
+    return {}
+  }
+  return answer
+}
+
+/** A connection that failed before an answer came, as the one error that callers get. */
+export function failedConnection(context: RequestContext, error: unknown): KeepsakeError {
+  if (error instanceof KeepsakeError) return error
+  const code = codeOf(error)
+  if (code === undefined) return KeepsakeError.from(error)
+  const untrusted = /^(CERT_|ERR_TLS_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)
+  const why = untrusted
+    ? `has a certificate that is not trusted (${code}). Look at S3_ENDPOINT and NODE_EXTRA_CA_CERTS.`
+    : (reasons[code] ?? `broke the connection (${code}). Try again later.`)
+  return new KeepsakeError('store_unavailable', `The object store at ${context.origin} ${why}`, {
+    cause: error,
+    details: { reason: code },
+    retryable: !untrusted,
+  })
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'refuses connections (ECONNREFUSED). Is it running? Look at S3_ENDPOINT.',
+  ENOTFOUND: 'has a host name that does not resolve (ENOTFOUND). Look at S3_ENDPOINT and AWS_REGION.',
+  EAI_AGAIN: 'has a host name that cannot be resolved now (EAI_AGAIN). Look at the DNS of this machine.',
+  UND_ERR_CONNECT_TIMEOUT: 'does not answer connections in time. Look at S3_ENDPOINT and the network.',
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  if ('code' in error && typeof error.code === 'string') return error.code
+  // A host with several addresses fails with one error for each.
+  if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
+  return codeOf(error.cause)
+}

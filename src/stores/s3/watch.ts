@@ -1,0 +1,46 @@
+import { KeepsakeError } from '../../media/index.ts'
+import { abortReason } from '../abort.ts'
+
+/**
+ * The deadline of one attempt: it aborts after a time without progress, or when the caller's signal does. Whoever sees
+ * progress calls {@link touch}.
+ */
+export class Watch {
+  readonly #controller = new AbortController()
+  readonly #caller: AbortSignal | undefined
+  readonly #name: string
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(name: string, millis: number, caller: AbortSignal | undefined) {
+    this.#name = name
+    this.#caller = caller
+    this.arm(millis)
+    if (caller?.aborted) this.#follow()
+    else caller?.addEventListener('abort', this.#follow)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Starts counting anew, up to another time. */
+  arm(millis: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#controller.abort(stalled(this.#name, millis)), millis)
+  }
+
+  touch(): void {
+    this.#timer?.refresh()
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#caller?.removeEventListener('abort', this.#follow)
+  }
+
+  readonly #follow = (): void => this.#controller.abort(abortReason(this.#name, this.#caller?.reason))
+}
+
+function stalled(name: string, millis: number): KeepsakeError {
+  return new KeepsakeError('timeout', `${name} made no progress for ${Math.round(millis / 100) / 10} seconds.`)
+}
