@@ -9,7 +9,11 @@ export class Child implements AsyncDisposable {
   #running = true
 
   constructor(file: string, options: Pick<ForkOptions, 'env' | 'execArgv'> = {}) {
-    this.#child = fork(resolve(import.meta.dirname, file), { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'], ...options })
+    this.#child = fork(resolve(import.meta.dirname, file), {
+      execArgv: [],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      ...options,
+    })
     const { promise, resolve: onExit } = Promise.withResolvers<void>()
     this.#exit = promise
     this.#child.once('exit', () => {

@@ -6,7 +6,12 @@ export function figure(values: readonly number[]): Figure {
   const middle = Math.floor(sorted.length / 2)
   const upper = sorted[middle] ?? Number.NaN
   const lower = sorted[sorted.length % 2 === 0 ? middle - 1 : middle] ?? Number.NaN
-  return { median: (lower + upper) / 2, least: sorted[0] ?? Number.NaN, most: sorted.at(-1) ?? Number.NaN, rounds: sorted.length }
+  return {
+    median: (lower + upper) / 2,
+    least: sorted[0] ?? Number.NaN,
+    most: sorted.at(-1) ?? Number.NaN,
+    rounds: sorted.length,
+  }
 }
 
 /** The median, and from the least to the most in brackets. */

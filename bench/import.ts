@@ -8,7 +8,13 @@ import { Child } from './child.ts'
 import { type Figure, figure, short, show } from './figure.ts'
 import type { Part, Row } from './report.ts'
 
-type Case = { readonly name: string; readonly size: number; readonly concurrency: number; readonly count: number; readonly rounds: number }
+type Case = {
+  readonly name: string
+  readonly size: number
+  readonly concurrency: number
+  readonly count: number
+  readonly rounds: number
+}
 
 const cases: readonly Case[] = [
   { name: '20 KB', size: 20_000, concurrency: 1, count: 60, rounds: 7 },
@@ -102,7 +108,10 @@ export async function benchImport(): Promise<Part> {
 
 type Measured = Case & { subject: string; perSecond: Figure; cpuMicros: Figure; databaseCpuMicros: Figure }
 
-function row({ name, concurrency, size, subject, perSecond, cpuMicros, databaseCpuMicros }: Measured, peer: Measured): Row {
+function row(
+  { name, concurrency, size, subject, perSecond, cpuMicros, databaseCpuMicros }: Measured,
+  peer: Measured,
+): Row {
   const database = databaseCpuMicros.median > 0 ? ` + ${short(databaseCpuMicros.median)}` : ''
   return {
     source: name,
@@ -143,7 +152,10 @@ async function postgresProcesses({ url }: PostgresServer): Promise<() => Promise
 async function processTimes(pid: number): Promise<{ pid: number; parent: number; ticks: number } | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   if (stat === undefined) return undefined
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number)
+  const fields = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number)
   const ticks = fields.slice(11, 15).reduce((sum, value) => sum + value, 0)
   return { pid, parent: fields[1] ?? 0, ticks }
 }

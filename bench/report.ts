@@ -32,7 +32,9 @@ function describeMachine() {
 function commit(): string {
   const git = (...words: string[]) => execFileSync('git', words, { cwd: import.meta.dirname, encoding: 'utf8' }).trim()
   try {
-    return git('rev-parse', '--short=12', 'HEAD') + (git('status', '--porcelain', '--', ':/src') === '' ? '' : ', changed')
+    return (
+      git('rev-parse', '--short=12', 'HEAD') + (git('status', '--porcelain', '--', ':/src') === '' ? '' : ', changed')
+    )
   } catch {
     return 'unknown'
   }

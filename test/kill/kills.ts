@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../support/listen.ts'
+import { Serving } from '../support/serving.ts'
 import { Client } from './client.ts'
 import { inspect } from './inspection.ts'
 import { type Findings, judgeAnswers, judgeRemains } from './judge.ts'
 import { Ledger } from './ledger.ts'
-import { listenOnLoopback } from '../support/listen.ts'
 import { Load } from './load.ts'
-import { Serving } from './process.ts'
 import { seededRandom } from './random.ts'
 import { Sources } from './sources.ts'
 
@@ -144,14 +143,6 @@ async function settle(client: Client, seconds: number): Promise<boolean> {
 async function spooled(dataDir: string): Promise<string[]> {
   const entries = await readdir(join(dataDir, 'spool'), { recursive: true }).catch(() => [])
   return entries.map((name) => `spool/${name}`)
-}
-
-/** One port for all starts, so that clients find the server again. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listenOnLoopback(server)
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 function median(values: readonly number[]): number {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { type Picture, pictureBytes, pictureHash } from '../support/picture.ts'
 import type { Client, ImportBody, Outcome } from './client.ts'
 import type { Ledger, Order } from './ledger.ts'
-import { type Picture, pictureBytes, pictureHash } from '../support/picture.ts'
 import { type SourceKind, type Sources, sourceKinds } from './sources.ts'
 
 export type LoadParts = {

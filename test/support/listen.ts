@@ -1,4 +1,4 @@
-import type { Server } from 'node:net'
+import { createServer, type Server } from 'node:net'
 
 /** Binds a server to a free port of this machine's loopback and answers the port. */
 export async function listenOnLoopback(server: Server): Promise<number> {
@@ -9,4 +9,12 @@ export async function listenOnLoopback(server: Server): Promise<number> {
   const address = server.address()
   if (typeof address !== 'object' || address === null) throw new Error('A listening server has no address.')
   return address.port
+}
+
+/** A port that nobody had a moment ago, for a server that has to come back to the same address. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  const port = await listenOnLoopback(server)
+  await new Promise((resolve) => server.close(resolve))
+  return port
 }

@@ -4,12 +4,15 @@ import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const root = resolve(import.meta.dirname, '../..')
+const main = resolve(root, 'src/cli/main.ts')
 const ended = Symbol('ended')
 
 export type ServingOptions = {
   /** What the server is started with, beside PATH. */
   readonly environment: Readonly<Record<string, string>>
   readonly url: string
+  /** Where its configuration file is. Default: the repository. */
+  readonly cwd?: string
   /** A file that gets what the server writes. */
   readonly log: string
 }
@@ -33,11 +36,11 @@ export class Serving {
     })
   }
 
-  static start({ environment, url, log }: ServingOptions): Serving {
+  static start({ environment, url, log, cwd = root }: ServingOptions): Serving {
     const output = openSync(log, 'a')
     try {
-      const child = spawn(process.execPath, ['src/cli/main.ts', 'serve'], {
-        cwd: root,
+      const child = spawn(process.execPath, [main, 'serve'], {
+        cwd,
         env: { PATH: process.env.PATH, ...environment },
         stdio: ['ignore', output, output],
       })
