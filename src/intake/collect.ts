@@ -1,14 +1,16 @@
 import { KeepsakeError } from '../media/index.ts'
-import { checkComplete } from './complete.ts'
+import { requireComplete } from './complete.ts'
 import type { GuardedFetch } from './fetch/index.ts'
+import { readHead } from './head.ts'
 import type { CollectedContent } from './keep.ts'
 import { probe } from './probe.ts'
 import { SNIFF_BYTES, sniff } from './sniff.ts'
-import { type ImportSource, openSource } from './source.ts'
+import type { ImportSource } from './source.ts'
+import { openSource } from './source-open.ts'
 import { spool } from './spool.ts'
 
 export type CollectOptions = {
-  readonly fetch: GuardedFetch
+  readonly fetch: Pick<GuardedFetch, 'open'>
   readonly spoolDir: string
   /** Bytes. */
   readonly maxBytes: number
@@ -28,20 +30,20 @@ export type Collected = CollectedContent & { dispose(): Promise<void> }
  * `content_too_large`, `content_empty`, `content_truncated`
  */
 export async function collect(source: ImportSource, options: CollectOptions): Promise<Collected> {
-  const { maxBytes, signal } = options
-  const opened = await openSource(source, options.fetch, { signal, maxBytes })
+  const { fetch, maxBytes, signal } = options
+  const opened = await openSource(source, fetch, { signal, maxBytes })
   try {
-    const rest = opened.body[Symbol.asyncIterator]()
-    const first = await readFirst(rest)
-    const contentType = await sniff(Buffer.concat(first))
+    const body = opened.body[Symbol.asyncIterator]()
+    const { chunks, head } = await readHead(body, SNIFF_BYTES)
+    if (head.byteLength === 0) throw new KeepsakeError('content_empty', 'The source has no bytes. Nothing was kept.')
+    const contentType = await sniff(head)
     options.accept(contentType)
-    const spooled = await spool(first, rest, { dir: options.spoolDir, maxBytes, signal })
+    const spooled = await spool(chunks, body, { dir: options.spoolDir, maxBytes, signal })
     try {
-      if (!opened.framed) await checkComplete(contentType, spooled)
-      const body = spooled.open()
-      const facts = await probe({ contentType, spooled })
+      if (!opened.framed) await requireComplete(contentType, spooled)
+      const measures = await probe(contentType, spooled)
       const { size, sha256 } = spooled
-      return { contentType, body, size, sha256, ...facts, dispose: () => spooled.dispose() }
+      return { contentType, body: spooled.open(), size, sha256, ...measures, dispose: () => spooled.dispose() }
     } catch (error) {
       await spooled.dispose()
       throw error
@@ -49,17 +51,4 @@ export async function collect(source: ImportSource, options: CollectOptions): Pr
   } finally {
     await opened.close()
   }
-}
-
-async function readFirst(body: AsyncIterator<Uint8Array>): Promise<Uint8Array[]> {
-  const first: Uint8Array[] = []
-  let length = 0
-  while (length < SNIFF_BYTES) {
-    const next = await body.next()
-    if (next.done) break
-    first.push(next.value)
-    length += next.value.byteLength
-  }
-  if (length === 0) throw new KeepsakeError('content_empty', 'The source has no bytes. Nothing was kept.')
-  return first
 }

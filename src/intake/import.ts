@@ -71,13 +71,7 @@ export class Intake {
    */
   async import(collection: Collection, request: ImportRequest, actor: Actor): Promise<AssetRecord> {
     if (this.#closed) throw stopping()
-    const parsed = parseImport(collection, request, actor)
-    const work = this.#track(
-      'url' in parsed.source
-        ? this.#importUrl(collection, parsed, parsed.source, actor)
-        : this.#importBytes(collection, parsed, parsed.source, actor),
-    )
-    return work
+    return this.#track(this.#import(collection, request, actor))
   }
 
   /** Works on an attempt that was just claimed. Never throws for what the row can tell. */
@@ -100,6 +94,13 @@ export class Intake {
     timer.abort()
     this.#stopping.abort(stopping())
     await all
+  }
+
+  async #import(collection: Collection, request: ImportRequest, actor: Actor): Promise<AssetRecord> {
+    const parsed = await parseImport(collection, request, actor)
+    const { source } = parsed
+    if ('url' in source) return this.#importUrl(collection, parsed, source, actor)
+    return this.#importBytes(collection, parsed, source, actor)
   }
 
   async #importUrl(

@@ -9,7 +9,11 @@ export {
   type GuardedFetchOptions,
 } from './fetch/index.ts'
 export { readHead } from './head.ts'
+export { Intake, type IntakeParts } from './import.ts'
+export { confirm } from './keep.ts'
+export { factsFromObject } from './object-metadata.ts'
 export { type Measures, probe } from './probe.ts'
+export { defaultOwner, type ImportRequest } from './request.ts'
 export { SNIFF_BYTES, sniff } from './sniff.ts'
 export type { ImportSource, OpenedSource } from './source.ts'
 export { fingerprintSource } from './source-fingerprint.ts'

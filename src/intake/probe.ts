@@ -76,7 +76,7 @@ async function measureTracks(contentType: string, content: ByteReader, signal: A
     prefetchProfile: 'fileSystem',
     handleUnhandledError: () => {},
   })
-  using input: Input = new Input({ source, formats: [format] })
+  const input: Input = new Input({ source, formats: [format] })
   const stop = () => input.dispose()
   signal.addEventListener('abort', stop, { once: true })
   try {
@@ -89,6 +89,7 @@ async function measureTracks(contentType: string, content: ByteReader, signal: A
     }
   } finally {
     signal.removeEventListener('abort', stop)
+    input.dispose()
   }
 }
 

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Actor } from '../catalogue/index.ts'
 import { type Collection, KeepsakeError, type Provenance, parseAttributes } from '../media/index.ts'
-import { fingerprintSource, type ImportSource } from './source.ts'
+import type { ImportSource } from './source.ts'
+import { fingerprintSource } from './source-fingerprint.ts'
 
 /** Text that Postgres and JSON can hold: no NUL, no half of a surrogate pair. */
 const text = (max: number) =>
@@ -62,7 +63,7 @@ export const defaultOwner = 'default'
  *
  * @throws `invalid_request`; `forbidden` where a user names another owner.
  */
-export function parseImport(collection: Collection, request: ImportRequest, actor: Actor): Import {
+export async function parseImport(collection: Collection, request: ImportRequest, actor: Actor): Promise<Import> {
   const parsed = importSchema.safeParse(request)
   if (!parsed.success) {
     throw new KeepsakeError('invalid_request', `The import is not valid: ${z.prettifyError(parsed.error)}`)
@@ -85,7 +86,7 @@ export function parseImport(collection: Collection, request: ImportRequest, acto
   }
   if (idempotencyKey === undefined) return { source, ...cleaned, idempotency: null }
   const fingerprint = createHash('sha256')
-    .update(JSON.stringify([collection.name, fingerprintSource(source), cleaned]))
+    .update(JSON.stringify([collection.name, await fingerprintSource(source), cleaned]))
     .digest('hex')
   return { source, ...cleaned, idempotency: { key: idempotencyKey, fingerprint } }
 }

@@ -150,8 +150,11 @@ export class World {
         if (world.mood === 'failing' || drawn !== 'ok')
           throw new KeepsakeError('source_unavailable', 'The source failed.')
         const bytes = contentOf(Number(new URL(url).pathname.slice(1)))
-        async function* body() {
-          if (world.mood !== 'cut') return yield bytes
+        async function* body(): AsyncGenerator<Uint8Array> {
+          if (world.mood !== 'cut') {
+            yield bytes
+            return
+          }
           yield bytes.subarray(0, 20)
           throw new KeepsakeError('content_truncated', 'The source was cut.', { retryable: true })
         }

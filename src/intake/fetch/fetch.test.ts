@@ -463,14 +463,20 @@ describe('addresses', () => {
     },
   )
 
+  /** A server inside that must never see so much as a connection. */
+  async function inside() {
+    const seen = { connections: 0 }
+    const server = createServer((_, response) => response.end('inside'))
+    server.on('connection', () => {
+      seen.connections += 1
+    })
+    return { seen, port: await listening(server) }
+  }
+
   test('rebinding: the answer that is judged is the one connected to, and no second is asked for', async () => {
     let asked = 0
-    let hits = 0
-    const port = await serve((_, response) => {
-      hits += 1
-      response.end('inside')
-    })
-    // Public at first sight, inside at the second: a check apart from the connect would be fooled.
+    const { seen, port } = await inside()
+    // Something else at first sight, inside at the second: a check apart from the connect would be fooled.
     const lookup = async () => {
       asked += 1
       return asked === 1 ? [{ address: '240.0.0.1', family: 4 as const }] : loopback
@@ -480,7 +486,16 @@ describe('addresses', () => {
       expect((await errorOf(fetch.open(`http://media.test:${port}/`, { maxBytes: 10 }))).code).toBe('source_forbidden')
     }
     expect(asked).toBe(3)
-    expect(hits).toBe(0)
+    expect(seen.connections).toBe(0)
+  })
+
+  test('an address in the URL is judged before it is connected to', async () => {
+    const { seen, port } = await inside()
+    const fetch = makeFetch({ allowHosts: [], allowHttp: true })
+    for (const host of ['127.0.0.1', '0x7f000001', '127.1', '[::ffff:127.0.0.1]']) {
+      expect((await errorOf(fetch.open(`http://${host}:${port}/`, { maxBytes: 10 }))).code).toBe('source_forbidden')
+    }
+    expect(seen.connections).toBe(0)
   })
 })
 
@@ -577,6 +592,7 @@ describe('allowed hosts', () => {
 })
 
 describe('https', () => {
+  // A key that signs nothing but these tests.
   const file = (name: string) => readFileSync(new URL(`./fixtures/${name}`, import.meta.url), 'utf8')
   const cert = file('media-test.cert.pem')
   const key = file('media-test.key.pem')

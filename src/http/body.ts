@@ -1,0 +1,66 @@
+import { createMiddleware } from 'hono/factory'
+import { formatSize, KeepsakeError } from '../media/index.ts'
+import type { HttpEnv } from './env.ts'
+
+/** Beyond this a JSON text comes near V8's longest string (512 MiB), and one request takes a machine's memory. */
+const hardLimit = 256 * 1024 ** 2
+const slack = 1024 ** 2
+
+/** Bytes that a JSON body may have, so that the largest asset fits in as base64 (4 characters for 3 bytes). */
+export function jsonBodyLimit(largestAsset: number): number {
+  return Math.min(Math.ceil((largestAsset * 4) / 3) + slack, hardLimit)
+}
+
+/**
+ * Reads a JSON body before it is parsed: of the right type, within the limit however it is sent, valid UTF-8.
+ *
+ * @throws {KeepsakeError} `unsupported_media_type`, `request_too_large`, `invalid_request`
+ */
+export function readJsonBody(limit: number) {
+  return createMiddleware<HttpEnv>(async (c, next) => {
+    const contentType = c.req.header('content-type')
+    if (contentType === undefined || !/^application\/json\s*(;.*)?$/i.test(contentType)) {
+      const found = contentType === undefined ? 'no content type' : `'${contentType.slice(0, 100)}'`
+      throw new KeepsakeError('unsupported_media_type', `The body must be application/json; found ${found}.`)
+    }
+    if (Number(c.req.header('content-length') ?? 0) > limit) throw tooLarge(limit)
+    const text = decode(await readAtMost(c.req.raw.body, limit))
+    // Where Hono keeps a body that was read (as a promise, whatever its type says), for the validator that comes next.
+    Object.assign(c.req.bodyCache, { text: Promise.resolve(text) })
+    await next()
+  })
+}
+
+async function readAtMost(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  try {
+    // Leaving the loop early cancels the stream.
+    for await (const chunk of body ?? []) {
+      size += chunk.byteLength
+      if (size > limit) throw tooLarge(limit)
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    if (error instanceof KeepsakeError) throw error
+    throw new KeepsakeError('invalid_request', 'The request body was cut off.', { cause: error })
+  }
+  return Buffer.concat(chunks)
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    // RFC 8259, section 8.1: JSON between systems is UTF-8.
+    throw new KeepsakeError('invalid_request', 'The body is not valid UTF-8.', { cause })
+  }
+}
+
+function tooLarge(limit: number): KeepsakeError {
+  return new KeepsakeError(
+    'request_too_large',
+    `The body has more than ${formatSize(limit)}. Import large media by URL instead.`,
+    { details: { limit } },
+  )
+}

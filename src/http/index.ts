@@ -1,0 +1,5 @@
+export { createHttpApp, type HttpApp, type HttpAppOptions } from './app.ts'
+export type { AuthSettings, JwtSettings } from './auth.ts'
+export { trustedCaller } from './env.ts'
+export { createMetrics, type Metrics } from './metrics.ts'
+export { type HttpServer, type ServeOptions, serveHttp } from './serve.ts'
