@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { appendFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
@@ -36,16 +36,19 @@ type Query = (text: string) => Promise<readonly unknown[]>
 
 /** The server must have stopped: PGlite and the embedded S3 each belong to one process. */
 export function inspect(dataDir: string, databaseUrl: string | undefined): Inspection {
-  const withDatabase = databaseUrl === undefined ? onPglite(join(dataDir, 'pglite')) : onPostgres(databaseUrl)
+  const pglite = join(dataDir, 'pglite')
+  const withDatabase = databaseUrl === undefined ? onPglite(pglite) : onPostgres(databaseUrl)
   return {
     catalogue: () => withDatabase(readCatalogue),
     objects: () => listBucket(dataDir),
-    moveClock: (by) =>
-      withDatabase(async (query) => {
-        const [row] = await query('select quote_ident(current_database()) as name')
-        const { name } = z.object({ name: z.string() }).parse(row)
-        await query(`alter database ${name} set keepsake.clock_offset = '${by}'`)
-      }),
+    async moveClock(by) {
+      const setting = `keepsake.clock_offset = '${by}'`
+      // PGlite has one session and no settings by database; it reads its configuration file.
+      if (databaseUrl === undefined) return appendFile(join(pglite, 'postgresql.conf'), `\n${setting}\n`)
+      return withDatabase(async (query) => {
+        await query(`alter database ${new URL(databaseUrl).pathname.slice(1)} set ${setting}`)
+      })
+    },
   }
 }
 
