@@ -143,6 +143,25 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
       expect(JSON.stringify(entries)).not.toContain('https:')
     })
 
+    it('has an audit row for each of many URLs', async () => {
+      const [one, two] = [await pending(), await pending()]
+      const expiresAt = new Date(Date.now() + 60_000)
+      const urls = [
+        { asset: one.id, expiresAt },
+        { asset: two.id, expiresAt, variant: 'thumb' },
+        { asset: one.id, expiresAt },
+      ]
+      await catalogue.recordIssuedUrls(urls, service)
+      const told = async (asset: string) =>
+        (await catalogue.listAudit({ asset, limit: 10 }, service)).entries.filter(
+          ({ action }) => action === 'url.issued',
+        )
+      expect((await told(one.id)).map(({ detail }) => detail)).toEqual(
+        Array(2).fill({ expiresAt: expiresAt.toISOString() }),
+      )
+      expect((await told(two.id)).map(({ detail }) => detail.variant)).toEqual(['thumb'])
+    })
+
     it('counts assets by state', async () => {
       const before = await catalogue.countByState()
       await keep(await pending())
@@ -560,7 +579,7 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
     it.each([
       ['NUL', 'a\0b'],
       ['a lone surrogate', 'a\ud800'],
-      ['1,025 bytes', 'é'.repeat(512) + 'x'],
+      ['1,025 bytes', `${'é'.repeat(512)}x`],
     ])('with %s are refused, as owner and elsewhere', async (_, text) => {
       const refused = { code: 'invalid_request' }
       await expect(pending({ owner: text })).rejects.toMatchObject(refused)

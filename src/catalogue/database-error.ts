@@ -64,6 +64,11 @@ export function violatedUnique(error: unknown): string | undefined {
   return field(error.cause, 'constraint')
 }
 
+/** Whether row-level security or a missing grant refused a statement: insufficient_privilege. */
+export function refusedByRights(error: unknown): boolean {
+  return error instanceof KeepsakeError && field(error.cause, 'code') === '42501'
+}
+
 export function sqlState(error: unknown): string | undefined {
   const code = field(error, 'code')
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && field(error, 'severity') !== undefined ? code : undefined

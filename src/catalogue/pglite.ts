@@ -28,7 +28,7 @@ export class PgliteDatabase implements Database {
     this.#deadline = deadline
   }
 
-  /** The instance itself, for pg-boss' `fromPglite`. */
+  /** The instance itself, for pg-boss' `fromPglite` and for its `listen`. Its session is the superuser's. */
   get pglite(): PGlite {
     return this.#pglite
   }
@@ -43,12 +43,6 @@ export class PgliteDatabase implements Database {
 
   async check(): Promise<void> {
     await this.service.query('select 1')
-  }
-
-  /** Calls back on each NOTIFY on the channel; the answer ends that. */
-  async listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>> {
-    const stop = await this.#answer(() => this.#pglite.listen(channel, onNotify))
-    return () => stop()
   }
 
   async close(): Promise<void> {

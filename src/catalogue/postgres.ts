@@ -7,7 +7,10 @@ import { openUserRole, requireOpen, serviceRole } from './roles.ts'
 import type { Database, Sql, SqlResult } from './sql.ts'
 
 export type PostgresOptions = {
-  /** `postgres://user:password@host:5432/database?sslmode=verify-full` */
+  /**
+   * `postgres://user:password@host:5432/database?sslmode=verify-full`. The server itself, or a pooler in session mode:
+   * a connection keeps its role and its prepared statements.
+   */
   readonly connectionString: string
   /** Connections. Default: 10. */
   readonly max?: number
@@ -37,6 +40,7 @@ export class PostgresDatabase implements Database {
   readonly #connectionString: string
   /** Names by role and text. The two roles never share a plan, because row-level security is part of it. */
   readonly #names = new Map<string, string>()
+  #closing: Promise<void> | undefined
 
   constructor(pool: pg.Pool, connectionString: string) {
     this.#pool = pool
@@ -66,7 +70,8 @@ export class PostgresDatabase implements Database {
   }
 
   async close(): Promise<void> {
-    if (!this.#pool.ended) await this.#pool.end()
+    this.#closing ??= this.#pool.end()
+    await this.#closing
   }
 
   async #service(text: string, values?: readonly unknown[]): Promise<SqlResult> {

@@ -93,6 +93,12 @@ describe('import', () => {
     expect(await problemOf(other)).toMatchObject({ status: 409, code: 'idempotency_conflict' })
   })
 
+  it('loses nothing to a provenance or a filename that is empty', async () => {
+    const asset = await importGif({ provenance: { prompt: '', model: '', settings: {} }, filename: '' })
+    expect(asset.state).toBe('stored')
+    expect(asset).not.toHaveProperty('filename')
+  })
+
   it.each([
     ['no source', {}, 'source'],
     ['two sources', { source: { base64, url: 'https://a.example/x' } }, 'url and base64 were given'],
@@ -121,13 +127,13 @@ describe('import', () => {
     expect(errors?.map(({ path }) => path).sort()).toEqual(['filename', 'owner', 'source.base64'])
   })
 
-  it.each([
+  it.each<[string, string, number, string, Record<string, string>, string?]>([
     ['malformed JSON', '{"source":', 400, 'invalid_request', {}],
     ['no body', '', 400, 'invalid_request', {}],
     ['another type', 'a=b', 415, 'unsupported_media_type', { 'content-type': 'application/x-www-form-urlencoded' }],
     ['an unknown query parameter', '{}', 400, 'invalid_request', {}, '?dry=1'],
     ['a malformed idempotency key', '{}', 400, 'invalid_request', { 'idempotency-key': 'a b' }],
-  ] as const)('refuses %s', async (_, body, status, code, headers, query = '') => {
+  ])('refuses %s', async (_, body, status, code, headers, query = '') => {
     const response = await server.call(imports + query, { method: 'POST', body, headers })
     expect(await problemOf(response)).toMatchObject({ status, code })
   })

@@ -1,5 +1,5 @@
 import type { z } from '@hono/zod-openapi'
-import type { AuditEntry } from '../catalogue/catalogue.ts'
+import type { AuditEntry } from '../catalogue/index.ts'
 import type { Asset, Collection } from '../media/index.ts'
 import type { assetOutput, auditPageOutput, collectionsOutput } from './schema.ts'
 

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
-import type { Actor } from '../catalogue/catalogue.ts'
+import type { Actor } from '../catalogue/index.ts'
 import { KeepsakeError } from '../media/index.ts'
 
 export type JwtSettings = {

@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import type { Actor } from '../catalogue/catalogue.ts'
+import type { Actor } from '../catalogue/index.ts'
 import { type ErrorCode, KeepsakeError } from '../media/index.ts'
 import type { Verbs } from '../verbs.ts'
 

@@ -18,12 +18,15 @@ export function strict<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
 }
 
 /** Text that every part behind can hold: Postgres refuses NUL, UTF-8 has no lone surrogates. */
-function text(maxLength: number) {
+function anyText(maxLength: number) {
   return z
     .string()
-    .min(1, 'must not be empty')
     .max(maxLength, `must not have more than ${maxLength} characters`)
     .refine((value) => value.isWellFormed() && !value.includes('\0'), 'has a character that cannot be stored')
+}
+
+function text(maxLength: number) {
+  return anyText(maxLength).min(1, 'must not be empty')
 }
 
 export const ownerText = text(256).openapi({
@@ -106,19 +109,23 @@ function isStorableJson(root: unknown): boolean {
 }
 
 const provenanceFields = strict({
-  provider: text(256).optional().openapi({ example: 'replicate' }),
-  model: text(256).optional().openapi({ example: 'flux-1.1-pro' }),
-  prompt: text(32_768).optional().openapi({ example: 'a lighthouse at dusk' }),
+  provider: anyText(256).optional().openapi({ example: 'replicate' }),
+  model: anyText(256).optional().openapi({ example: 'flux-1.1-pro' }),
+  prompt: anyText(32_768).optional().openapi({ example: 'a lighthouse at dusk' }),
   settings: z
     .record(z.string(), z.unknown())
     .optional()
     .openapi({ type: 'object', additionalProperties: true, example: { steps: 28 } }),
   seed: z
-    .union([text(256), z.number()])
+    .union([anyText(256), z.number()])
     .optional()
     .openapi({ example: 1234 }),
-  requestId: text(256).optional().openapi({ description: 'The provider’s id of the request.' }),
-  parents: z.array(assetIdText).max(100).optional().openapi({ description: 'The assets that this one was made from.' }),
+  requestId: anyText(256).optional().openapi({ description: 'The provider’s id of the request.' }),
+  parents: z
+    .array(assetIdText)
+    .max(1000)
+    .optional()
+    .openapi({ description: 'The assets that this one was made from.' }),
 })
 
 export const provenanceInput = provenanceFields
@@ -159,7 +166,7 @@ export const importInput = strict({
     .optional()
     .openapi({ description: 'Those that the collection declares.', example: { wallet: '0x52908400098527886E0F7030' } }),
   provenance: provenanceInput.optional(),
-  filename: text(1024)
+  filename: anyText(1024)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
     .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not have control characters')
     .optional()

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { ObjectBody } from '../stores/object-store.ts'
+import type { ObjectBody } from '../stores/index.ts'
 import { spool } from './spool.ts'
 import { clearSpool } from './spool-file.ts'
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { KeepsakeError } from '../media/index.ts'
-import type { ObjectBody } from '../stores/object-store.ts'
+import type { ObjectBody } from '../stores/index.ts'
 import type { ByteReader } from './content.ts'
 import { tooLarge } from './source-limit.ts'
 import { SpoolFile } from './spool-file.ts'

@@ -68,7 +68,7 @@ export async function checkAlways(
   }
   for (const id of promised.deleted) {
     const state = byId.get(id)?.state
-    if (state !== undefined && state !== 'deleting') throw new Violation('I4', `${id} was deleted and is ${state}`)
+    if (state !== undefined) throw new Violation('I4', `the deletion of ${id} was acknowledged and it is ${state}`)
   }
   for (const [key, contents] of written) {
     if (contents.size > 1) throw new Violation('I6', `${key} had ${contents.size} contents`)

@@ -1,72 +1,145 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the source that is edited has templates in it.
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** One defect, as an edit of the real source. `find` must stand there exactly once, so that a mutant cannot rot unseen. */
-export type Mutant = {
-  readonly name: string
-  readonly file: string
-  readonly find: string
-  readonly replace: string
+/** An edit of one source file. `find` must stand there exactly once, so that a mutant cannot rot unseen. */
+type Edit = { readonly file: string; readonly find: string; readonly replace: string }
+
+/** One defect, as the edits of the real source that make it. */
+export type Mutant = { readonly name: string; readonly edits: readonly Edit[] }
+
+const keepFile = 'intake/keep.ts'
+const settleFile = 'upkeep/settle.ts'
+const transitions = 'catalogue/transitions.ts'
+const migration = 'catalogue/migrations/0001-catalogue.ts'
+
+function mutant(name: string, file: string, find: string, replace: string): Mutant {
+  return { name, edits: [{ file, find, replace }] }
 }
 
 export const mutants: readonly Mutant[] = [
-  {
-    name: 'row stored before the put',
-    file: 'intake/keep.ts',
-    find: '  await put(parts, keyed, key, content, signal)\n  return confirm(parts, keyed, content, collection.keep, actor)',
-    replace:
-      '  const row = await confirm(parts, keyed, content, collection.keep, actor)\n  await put(parts, keyed, key, content, signal)\n  return row',
-  },
-  {
-    name: 'object deleted before the row',
-    file: 'bound-verbs.ts',
-    find: '    const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined',
-    replace:
-      '    const seen = await catalogue.get(id, this.#actor)\n    if (seen?.key) await this.#parts.store.delete([seen.key])\n    const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined',
-  },
-  {
-    name: 'row purged before the object',
-    file: 'upkeep/settle.ts',
-    find: '  if (record.key !== null) {\n    const { failed }',
-    replace:
-      '  await parts.catalogue.purge(record.id, record.attempt, actor)\n  if (record.key !== null) {\n    const { failed }',
-  },
+  mutant(
+    'row stored before the put',
+    keepFile,
+    '  await put(parts, keyed, key, content, signal)\n  return confirm(parts, keyed, content, collection.keep, actor)',
+    '  const row = await confirm(parts, keyed, content, collection.keep, actor)\n  await put(parts, keyed, key, content, signal)\n  return row',
+  ),
+  mutant(
+    'object deleted before the row',
+    'bound-verbs.ts',
+    '    const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined',
+    '    const seen = await catalogue.get(id, this.#actor)\n    if (seen?.key) await this.#parts.store.delete([seen.key])\n    const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined',
+  ),
+  mutant(
+    'delete acknowledged before the object is gone',
+    'bound-verbs.ts',
+    '      return { done: false }',
+    '      return { done: true }',
+  ),
+  mutant(
+    'row purged without its object',
+    settleFile,
+    '  if (record.key !== null) {\n    const { failed }',
+    '  if (record.key === "") {\n    const { failed }',
+  ),
   {
     name: 'object deleted after an error on commit',
-    file: 'intake/keep.ts',
-    find: "      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
-    replace:
-      "      if (record.key) await parts.store.delete([record.key])\n      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
+    edits: [
+      {
+        file: keepFile,
+        find: "  { catalogue, clock }: Pick<KeepParts, 'catalogue' | 'clock'>,",
+        replace: '  { catalogue, clock, store }: KeepParts,',
+      },
+      {
+        file: keepFile,
+        find: "      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
+        replace:
+          "      if (record.key) await store.delete([record.key])\n      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
+      },
+    ],
   },
+  mutant(
+    'acknowledged without a row',
+    keepFile,
+    "      return stored ?? (await catalogue.get(record.id, { role: 'system' }))",
+    "      return stored ?? { ...record, ...facts, state: 'stored' }",
+  ),
+  mutant(
+    'unfenced confirm',
+    transitions,
+    "where id = $1 and state = 'pending' and attempt = $2 and key is not null",
+    "where id = $1 and state = 'pending' and $2::integer is not null and key is not null",
+  ),
+  mutant(
+    'reaper without fence',
+    transitions,
+    "where id = $1 and state = 'pending' and attempt = $2 and until <= keepsake.now() for update",
+    "where id = $1 and state = 'pending' and $2::integer is not null for update",
+  ),
+  mutant(
+    'reaper that does not ask the object',
+    settleFile,
+    '    const head = await store.head(record.key)',
+    '    const head = record.attempt > 99 ? await store.head(record.key) : undefined',
+  ),
+  mutant(
+    'reaper that gives up a key without retiring it',
+    transitions,
+    "), retired as (\n  ${retire}\n), audited as (\n  ${audit('changed', 'asset.retried'",
+    "), audited as (\n  ${audit('changed', 'asset.retried'",
+  ),
+  mutant(
+    'failure that leaves its key behind',
+    transitions,
+    "), retired as (\n  ${retire}\n), audited as (\n  ${audit('changed', 'asset.failed'",
+    "), audited as (\n  ${audit('changed', 'asset.failed'",
+  ),
+  mutant(
+    'retired keys are looked at once and forgotten',
+    'catalogue/retired-keys.ts',
+    "and s.at >= s.retired_at + interval '6 hours'",
+    'and s.at >= s.retired_at',
+  ),
+  mutant(
+    'stored without an audit row',
+    transitions,
+    "${audit('changed', 'asset.stored',",
+    "${audit('changed where false', 'asset.stored',",
+  ),
+  mutant('quota not checked', migration, 'if total > new.quota then', 'if total > new.quota + 1000000 then'),
+  mutant(
+    'idempotency key taken for any request',
+    'catalogue/reserve.ts',
+    'if (fingerprint !== idempotency.fingerprint) {',
+    'if (fingerprint === "") {',
+  ),
+  mutant(
+    'idempotency key that does not bind',
+    'catalogue/reserve.ts',
+    'reservation.idempotency?.key ?? null,',
+    'reservation.idempotency === null ? null : reservation.idempotency.key + reservation.id,',
+  ),
+  mutant(
+    'owner not checked',
+    'catalogue/acting.ts',
+    "return actor.role === 'user' ? database.ownerTransaction(actor.owner, work) : work(database.service)",
+    'return work(database.service)',
+  ),
   {
-    name: 'acknowledged without a row',
-    file: 'intake/keep.ts',
-    find: "      return stored ?? (await catalogue.get(record.id, { role: 'system' }))",
-    replace: "      return stored ?? { ...record, ...facts, state: 'stored' }",
-  },
-  {
-    name: 'a taken key is believed to be ours',
-    file: 'intake/keep.ts',
-    find: '        if (factsFromObject(record, head)?.sha256 === content.sha256) return',
-    replace: '        return',
-  },
-  {
-    name: 'a later attempt reuses the key, and overwrites',
-    file: 'intake/keep.ts',
-    find: '    attempt: record.attempt,\n    owner',
-    replace: '    attempt: 1,\n    owner',
-  },
-  {
-    name: 'the reaper believes any object',
-    file: 'intake/object-metadata.ts',
-    find: 'parsed.data.asset !== record.id || head.key !== record.key',
-    replace: 'head.key === ""',
-  },
-  {
-    name: 'the reaper gives up without asking the object, and confirms',
-    file: 'upkeep/settle.ts',
-    find: '    if (facts) {',
-    replace: '    if (facts || record.attempt > 1) {',
+    name: 'a later attempt takes the same key and overwrites',
+    edits: [
+      { file: keepFile, find: '    attempt: record.attempt,\n    owner', replace: '    attempt: 1,\n    owner' },
+      {
+        file: keepFile,
+        find: '        signal,\n      })',
+        replace: '        createOnly: false,\n        signal,\n      })',
+      },
+      {
+        file: transitions,
+        find: 'where a.id = old.id and not exists (select from keepsake.retired_keys r where r.key = $3 and r.store = $4)',
+        replace: 'where a.id = old.id',
+      },
+    ],
   },
 ]
 
@@ -76,15 +149,16 @@ export async function sow(root: string, mutant: Mutant): Promise<{ src: string }
   const src = join(folder, 'src')
   await mkdir(folder, { recursive: true })
   await cp(join(root, 'src'), src, { recursive: true })
-  const file = join(src, mutant.file)
-  const before = await readFile(file, 'utf8')
-  const pieces = before.split(mutant.find)
-  if (pieces.length !== 2) {
-    throw new Error(
-      `The mutant '${mutant.name}' no longer fits ${mutant.file}: its text stands there ${pieces.length - 1} times.`,
-    )
+  for (const { file, find, replace } of mutant.edits) {
+    const path = join(src, file)
+    const pieces = (await readFile(path, 'utf8')).split(find)
+    if (pieces.length !== 2) {
+      throw new Error(
+        `The mutant '${mutant.name}' no longer fits ${file}: its text stands there ${pieces.length - 1} times.`,
+      )
+    }
+    await writeFile(path, pieces.join(replace))
   }
-  await writeFile(file, pieces.join(mutant.replace))
   const remove = () => rm(folder, { recursive: true, force: true })
   return { src, [Symbol.asyncDispose]: remove }
 }

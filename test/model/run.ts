@@ -60,7 +60,8 @@ if (values.mutant === undefined) {
   else passed += 1
 }
 
-if (values.mutants || values.mutant !== undefined) {
+// A mutant that is caught by a test that fails anyway proves nothing.
+if (failed === 0 && (values.mutants || values.mutant !== undefined)) {
   const chosen = mutants.filter(({ name }) => values.mutant === undefined || name === values.mutant)
   const queue = chosen.values()
   const hunt = async () => {

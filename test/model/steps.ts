@@ -13,6 +13,8 @@ export type Act =
   | { readonly do: 'delete'; readonly pick: number }
   | { readonly do: 'read'; readonly pick: number; readonly owner: number }
   | { readonly do: 'sweep' }
+  /** Leases run out and the sweep takes over what others still work on. */
+  | { readonly do: 'overtake' }
 
 /** One step of a sequence: acts side by side under faults, or something that befalls the world. */
 export type Step =
@@ -20,7 +22,7 @@ export type Step =
   | { readonly at: 'restart' }
   | { readonly at: 'land' }
   | { readonly at: 'jump'; readonly seconds: number }
-  | { readonly at: 'source'; readonly mood: 'well' | 'failing' | 'gone' | 'cut' }
+  | { readonly at: 'source'; readonly mood: 'well' | 'failing' | 'gone' | 'cut' | 'other' }
 
 export const owners = ['ada', 'bob'] as const
 export const contents = 5
@@ -39,6 +41,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), pick: fc.nat(7) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('read' as const), pick: fc.nat(7), owner: fc.nat(1) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('sweep' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('overtake' as const) }) },
 )
 
 const fault: fc.Arbitrary<Fault> = fc.oneof(
@@ -69,7 +72,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       at: fc.constant('source' as const),
-      mood: fc.constantFrom('well' as const, 'failing' as const, 'gone' as const, 'cut' as const),
+      mood: fc.constantFrom('well' as const, 'failing' as const, 'gone' as const, 'cut' as const, 'other' as const),
     }),
   },
 )

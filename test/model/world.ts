@@ -7,6 +7,7 @@ import { silentLogger } from '../../src/logger.ts'
 import type { ObjectStore } from '../../src/stores/index.ts'
 import type { Keepsake } from '../../src/verbs.ts'
 import { type Fault, faulty, LateCalls, Mortal } from './faults.ts'
+import { contents } from './steps.ts'
 import type { Subject } from './subject.ts'
 
 const gif = Buffer.from(
@@ -58,7 +59,7 @@ export class World {
   readonly late = new LateCalls()
   readonly written = new Map<string, Set<string>>()
   readonly bucket: ObjectStore
-  mood: 'well' | 'failing' | 'gone' | 'cut' = 'well'
+  mood: 'well' | 'failing' | 'gone' | 'cut' | 'other' = 'well'
   keepsake!: Keepsake
   mortal = new Mortal()
   #faults: Fault[] = []
@@ -149,7 +150,9 @@ export class World {
         if (world.mood === 'gone') throw new KeepsakeError('source_gone', 'The source is gone.')
         if (world.mood === 'failing' || drawn !== 'ok')
           throw new KeepsakeError('source_unavailable', 'The source failed.')
-        const bytes = contentOf(Number(new URL(url).pathname.slice(1)))
+        const n = Number(new URL(url).pathname.slice(1))
+        // The same URL may give another picture when it is asked again.
+        const bytes = contentOf(world.mood === 'other' ? n + contents : n)
         async function* body(): AsyncGenerator<Uint8Array> {
           if (world.mood !== 'cut') {
             yield bytes

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Actor, AuditEntry } from '../../src/catalogue/catalogue.ts'
+import type { Actor, AuditEntry } from '../../src/catalogue/index.ts'
 import {
   type Asset,
   type AssetState,

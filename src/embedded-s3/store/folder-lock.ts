@@ -37,7 +37,7 @@ export class FolderLock {
     this.#mark = path.join(dir, 'held')
     this.#db = new DatabaseSync(path.join(dir, 'lock'))
     try {
-      this.#db.exec('pragma busy_timeout = 0; begin exclusive')
+      this.#db.exec('pragma busy_timeout = 0; pragma journal_mode = memory; begin exclusive')
     } catch (error) {
       this.#db.close()
       throw new FolderHeldError(

@@ -65,7 +65,10 @@ const openApi = z.looseObject({
 
 type Call = z.output<typeof operation> & { readonly method: string; readonly path: string; readonly id: string }
 
-/** The page for an OpenAPI 3.1 document. */
+/**
+ * The page for an OpenAPI 3.1 document. Targets of links lie inside their `<details>`, which a browser then opens (HTML,
+ * "ancestor details revealing algorithm").
+ */
 export function apiPage(document: unknown, options: { readonly example: string }) {
   const { info, paths, components } = openApi.parse(document)
   const calls = Object.entries(paths).flatMap(([path, methods]) =>
@@ -96,7 +99,7 @@ ${groups.map(
 ${calls.filter((call) => groupOf(call) === group).map(callDetails)}`,
 )}
 <h2 id="schemas">Schemas</h2>
-${schemas.map(([name, entry]) => html`<details id="schema-${name}"><summary><h3>${name}</h3></summary>${fields(entry)}</details>`)}
+${schemas.map(([name, entry]) => html`<details><summary><h3>${name}</h3></summary><div id="schema-${name}">${fields(entry)}</div></details>`)}
 </main>
 <footer></footer>`,
   )

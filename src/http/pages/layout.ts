@@ -10,7 +10,7 @@ const style = `
   :root { --text: #edeef0; --soft: #b0b4ba; --line: #363a3f; --page: #111316; --panel: #1b1e22; --accent: #70b8ff }
 }
 * { box-sizing: border-box }
-html { scroll-padding-top: 1rem }
+html { scroll-padding-top: 4rem }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.6 system-ui, -apple-system, "Segoe UI", sans-serif }
 main, header, footer { max-width: 60rem; margin: 0 auto; padding: 0 1rem }
 header { padding-top: 2rem } footer { padding-bottom: 3rem; color: var(--soft); font-size: .875rem }
@@ -22,7 +22,8 @@ code { background: var(--panel); border-radius: 4px; padding: .1em .3em; overflo
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .75rem; overflow-x: auto } pre code { padding: 0; background: none; overflow-wrap: normal }
 details, section.card { border: 1px solid var(--line); border-radius: 8px; margin: .5rem 0; padding: .75rem 1rem }
 summary { cursor: pointer; display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: baseline }
-details[open] > summary { margin-bottom: .5rem }
+summary::-webkit-details-marker { display: none } summary::after { content: '+'; margin-left: auto; color: var(--soft); font: 1.25rem/1 ui-monospace, monospace }
+details[open] > summary { margin-bottom: .5rem } details[open] > summary::after { content: '–' }
 .method { font: 600 .8125rem ui-monospace, Menlo, Consolas, monospace; min-width: 4rem } .path { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .9375rem; overflow-wrap: anywhere } .soft { color: var(--soft) }
 .table { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-size: .9375rem } th, td { text-align: left; vertical-align: top; padding: .375rem .75rem .375rem 0; border-top: 1px solid var(--line) } th { color: var(--soft); font-weight: 500; border-top: 0 }
 nav ul { list-style: none; padding: 0; margin: .5rem 0; display: flex; flex-wrap: wrap; gap: .25rem 1rem }

@@ -50,7 +50,8 @@ const importRoute = (bodyLimit: number) =>
 export function addImportRoute(app: OpenAPIHono<HttpEnv>, options: { bodyLimit: number; metrics: Metrics }): void {
   app.openapi(importRoute(options.bodyLimit), async (c) => {
     const { collection } = c.req.valid('param')
-    const { source, ...request } = c.req.valid('json')
+    const { source, filename, ...rest } = c.req.valid('json')
+    const request = { ...rest, filename: filename === '' ? undefined : filename }
     const idempotencyKey = c.req.valid('header')['Idempotency-Key']
     refuseOtherOwner(c.get('actor'), request.owner)
     try {

@@ -169,6 +169,7 @@ export class S3Client {
     })
     const watch = new Watch(storeName, this.#options.stallMillis, request.signal)
     let outgoing: OutgoingBody | undefined
+    let incoming: Dispatcher.ResponseData['body'] | undefined
     try {
       if (request.body) {
         outgoing = new OutgoingBody(request.body.content, request.body.size, watch)
@@ -182,6 +183,7 @@ export class S3Client {
         body: outgoing?.payload ?? null,
         signal: watch.signal,
       })
+      incoming = response.body
       const received = flatHeaders(response.headers)
       if (response.statusCode < 300) {
         this.#lastSuccess = performance.now()
@@ -194,6 +196,7 @@ export class S3Client {
       )
     } catch (error) {
       watch.end()
+      incoming?.on('error', () => undefined).destroy()
       if (outgoing?.sourceError) throw KeepsakeError.from(outgoing.sourceError.error)
       throw error
     }

@@ -26,6 +26,8 @@ const renewAheadMillis = 5 * 60_000
 const nearlyOverMillis = 30_000
 /** A signed URL lives a second at least. */
 const shortestLifeMillis = 1000
+/** The chain of the AWS SDK asks several services, each with a shorter patience. */
+const providerMillis = 30_000
 const retryRenewalMillis = 15_000
 /** A timer of Node holds 31 bits of milliseconds. */
 const longestTimerMillis = 2 ** 31 - 1
@@ -117,8 +119,12 @@ function activate(credentials: Credentials, region: string): ActiveSigner {
 
 async function ask(provider: CredentialsProvider): Promise<Credentials> {
   let found: unknown
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('The provider did not answer in time.')), providerMillis)
+  })
   try {
-    found = await provider()
+    found = await Promise.race([provider(), deadline])
   } catch (cause) {
     if (cause instanceof KeepsakeError) throw cause
     throw new KeepsakeError(
@@ -126,6 +132,8 @@ async function ask(provider: CredentialsProvider): Promise<Credentials> {
       'No credentials for the object store could be loaded. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role.',
       { cause },
     )
+  } finally {
+    clearTimeout(timer)
   }
   return parseCredentials(found)
 }

@@ -39,6 +39,12 @@ describe('a page of a list', () => {
     )
   })
 
+  it('reads spaces and plus signs as S3 writes them', () => {
+    const xml = page(`<EncodingType>url</EncodingType>${contents('a+b%2Bc%20d')}${contents('x%2By')}`)
+    expect(parseListPage(xml).objects.map(({ key }) => key)).toEqual(['a b+c d', 'x+y'])
+    expect(parseListPage(page(contents('a+b'))).objects[0]?.key).toBe('a+b')
+  })
+
   it('names the next one', () => {
     const xml = page('<IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b=</NextContinuationToken>')
     expect(parseListPage(xml)).toEqual({ objects: [], nextToken: 'a&b=' })

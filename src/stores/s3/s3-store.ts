@@ -140,7 +140,6 @@ class S3Store implements ObjectStore {
     }
     return await this.#client.send(request, ({ status, headers, body, watch }) => {
       if (range !== undefined && status !== 206) {
-        body.on('error', () => undefined).destroy()
         throw new KeepsakeError('store_unavailable', `${this.name} answered a range of '${key}' with the whole object.`)
       }
       const head = parseHead(key, headers)

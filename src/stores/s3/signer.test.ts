@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
-import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { HttpRequest } from '@smithy/core/protocols'
 import { SignatureV4 } from '@smithy/signature-v4'
 import fc from 'fast-check'
@@ -210,6 +211,40 @@ describe('against the signers of the AWS SDK', () => {
         },
       ),
       { numRuns: 1500 },
+    )
+  })
+
+  it('gives the whole URL that getSignedUrl gives', async () => {
+    await fc.assert(
+      fc.asyncProperty(identity, key, at, expiresIn, fc.boolean(), async (who, key, at, life, forcePathStyle) => {
+        const { sessionToken, ...keys } = who
+        const client = new S3Client({
+          region: 'eu-west-1',
+          credentials: sessionToken === undefined ? keys : { ...keys, sessionToken },
+          forcePathStyle,
+          requestChecksumCalculation: 'WHEN_REQUIRED',
+          responseChecksumValidation: 'WHEN_REQUIRED',
+        })
+        const payloadHeader = new Set(['x-amz-content-sha256'])
+        const theirs = await getSignedUrl(client, new GetObjectCommand({ Bucket: 'my-bucket', Key: key }), {
+          signingDate: at,
+          expiresIn: life,
+          unhoistableHeaders: payloadHeader,
+          unsignableHeaders: payloadHeader,
+        })
+        client.destroy()
+        const address = bucketAddress({ bucket: 'my-bucket', region: 'eu-west-1', forcePathStyle })
+        const ours = new Signer(who, 'eu-west-1').presign(address, {
+          method: 'GET',
+          key,
+          at,
+          expiresIn: life,
+          query: 'x-id=GetObject',
+        })
+        const parts = (url: string) => [url.split('?')[0], url.split('?')[1]?.split('&').sort()]
+        expect(parts(ours)).toEqual(parts(theirs))
+      }),
+      { numRuns: 300 },
     )
   })
 

@@ -1,0 +1,430 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { KeepsakeError } from '../media/index.ts'
+import {
+  aliases,
+  defineConfig,
+  describeConfig,
+  type KeepsakeConfig,
+  loadConfigFile,
+  readEnvironment,
+  resolveConfig,
+  settingNames,
+} from './index.ts'
+
+function errorOf(work: () => unknown): KeepsakeError {
+  try {
+    work()
+  } catch (error) {
+    if (KeepsakeError.is(error, 'invalid_setting')) return error
+    throw error
+  }
+  throw new Error('Nothing was refused.')
+}
+
+const aws = { S3_BUCKET_NAME: 'media', AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE', AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI' }
+
+describe('without any setting', () => {
+  test('everything has a default that runs', () => {
+    const config = resolveConfig({ env: {}, cwd: '/srv/app' })
+    expect(config).toMatchObject({
+      dataDir: '/srv/app/.keepsake',
+      database: { kind: 'pglite' },
+      objectStore: { kind: 'embedded', port: null, publicEndpoint: null },
+      imports: { allowHosts: [], allowHttp: false, giveUpAfter: 86_400 },
+      urls: { expiresIn: 3600, baseUrl: null },
+      http: { port: 8000, host: '127.0.0.1', apiKey: null, jwt: null },
+      logLevel: 'info',
+      recipes: { maxAudioFileSize: null },
+      warnings: [],
+    })
+    expect([...config.collections.keys()]).toEqual(['generations'])
+  })
+
+  test('empty texts count as not set', () => {
+    const env = Object.fromEntries([...settingNames, ...Object.keys(aliases)].map((name) => [name, ' ']))
+    expect(readEnvironment(env)).toEqual({})
+  })
+})
+
+describe('the environment', () => {
+  test('each setting arrives', () => {
+    const config = resolveConfig({
+      cwd: '/',
+      env: {
+        ...aws,
+        PORT: '0',
+        HOST: '0.0.0.0',
+        KEEPSAKE_DATA_DIR: '/data',
+        KEEPSAKE_API_KEY: 'ks_key',
+        KEEPSAKE_JWKS_URL: 'https://auth.example.com/jwks.json?v=1',
+        KEEPSAKE_JWT_AUDIENCE: 'app',
+        KEEPSAKE_JWT_ISSUER: 'https://auth.example.com/',
+        DATABASE_URL: 'postgres://me:pw@db.example.com:6543/app?sslmode=require',
+        KEEPSAKE_IMPORT_ALLOW_HOSTS: 'Media.Internal, 127.1:8080,[::1]:9000,',
+        KEEPSAKE_IMPORT_ALLOW_HTTP: 'TRUE',
+        KEEPSAKE_LOG_LEVEL: 'debug',
+        AWS_REGION: 'eu-central-1',
+        AWS_SESSION_TOKEN: 'token',
+        S3_ENDPOINT: 'http://minio:9000/',
+        S3_PUBLIC_ENDPOINT: 'https://media.example.com',
+        S3_BASE_URL: 'https://cdn.example.com/media/',
+        S3_PRESIGNED_URL_EXPIRATION: '900',
+        MAX_AUDIO_FILE_SIZE: '10485760',
+      },
+    })
+    expect(config).toMatchObject({
+      dataDir: '/data',
+      objectStore: {
+        kind: 's3',
+        bucket: 'media',
+        region: 'eu-central-1',
+        endpoint: 'http://minio:9000',
+        publicEndpoint: 'https://media.example.com',
+        forcePathStyle: true,
+        credentials: { accessKeyId: 'AKIAEXAMPLE' },
+      },
+      imports: { allowHosts: ['media.internal', '127.0.0.1:8080', '[::1]:9000'], allowHttp: true },
+      urls: { expiresIn: 900, baseUrl: 'https://cdn.example.com/media' },
+      http: {
+        port: 0,
+        host: '0.0.0.0',
+        jwt: {
+          keys: { jwksUrl: 'https://auth.example.com/jwks.json?v=1' },
+          audience: 'app',
+          issuer: 'https://auth.example.com/',
+        },
+      },
+      logLevel: 'debug',
+      recipes: { maxAudioFileSize: 10_485_760 },
+    })
+    const { database, http, objectStore } = config
+    expect(database.kind === 'postgres' && database.connectionString.reveal()).toContain('pw@db')
+    expect(http.apiKey?.reveal()).toBe('ks_key')
+    expect(objectStore.kind === 's3' && objectStore.credentials?.secretAccessKey.reveal()).toBe('wJalrXUtnFEMI')
+    expect(objectStore.kind === 's3' && objectStore.credentials?.sessionToken?.reveal()).toBe('token')
+  })
+
+  test('all bad settings are told at once: name, what was found, what is allowed', () => {
+    const error = errorOf(() =>
+      readEnvironment({
+        PORT: '70000',
+        S3_PRESIGNED_URL_EXPIRATION: '7200',
+        S3_ENDPOINT: 'minio:9000',
+        KEEPSAKE_IMPORT_ALLOW_HTTP: 'perhaps',
+        HOST: 'localhost',
+      }),
+    )
+    expect(error.message).toContain("PORT is '70000'. Allowed is a port, a whole number from 0 to 65535.")
+    expect(error.message).toContain(
+      "S3_PRESIGNED_URL_EXPIRATION is '7200'. Allowed is a whole number of seconds from 1",
+    )
+    expect(error.message).toContain("S3_ENDPOINT is 'minio:9000'. Allowed is an http or https URL")
+    expect(error.message).toContain("KEEPSAKE_IMPORT_ALLOW_HTTP is 'perhaps'. Allowed is true or false.")
+    expect(error.message).not.toContain('HOST')
+    expect(error.message).toMatch(/^4 settings are not valid/)
+    expect(error.details.settings).toContain('PORT')
+  })
+
+  const refused: readonly (readonly [string, string])[] = [
+    ['PORT', '-1'],
+    ['PORT', '80.5'],
+    ['PORT', '0x50'],
+    ['HOST', 'http://localhost'],
+    ['DATABASE_URL', 'mysql://localhost/app'],
+    ['DATABASE_URL', 'postgres://me:p#ss@[host/app'],
+    ['S3_BUCKET_NAME', 'arn:aws:s3:::media'],
+    ['S3_BUCKET_NAME', 'a/b'],
+    ['AWS_REGION', 'us east'],
+    ['S3_BASE_URL', 'https://cdn.example.com/?key=1'],
+    ['S3_ENDPOINT', 'ftp://store'],
+    ['KEEPSAKE_JWKS_URL', 'file:///etc/passwd'],
+    ['KEEPSAKE_API_KEY', 'two words'],
+    ['S3_PRESIGNED_URL_EXPIRATION', '0'],
+    ['S3_PRESIGNED_URL_EXPIRATION', '3601'],
+    ['KEEPSAKE_IMPORT_ALLOW_HOSTS', 'https://media.internal'],
+    ['KEEPSAKE_IMPORT_ALLOW_HOSTS', 'media.internal/path'],
+    ['KEEPSAKE_IMPORT_ALLOW_HOSTS', '*.internal'],
+    ['KEEPSAKE_IMPORT_ALLOW_HOSTS', 'media.internal:0'],
+    ['KEEPSAKE_IMPORT_ALLOW_HOSTS', '::1'],
+    ['KEEPSAKE_LOG_LEVEL', 'loud'],
+    ['MAX_AUDIO_FILE_SIZE', 'ten'],
+  ]
+  test.each(refused)('%s=%s is refused', (name, text) => {
+    expect(errorOf(() => readEnvironment({ [name]: text })).message).toContain(`${name} is `)
+  })
+
+  test('no bad value of a secret, and no password in a URL, stands in an error', () => {
+    const secret = fc.stringMatching(/^[a-z]{12,20}$/)
+    fc.assert(
+      fc.property(secret, (text) => {
+        const error = errorOf(() =>
+          resolveConfig({
+            config: {
+              http: { apiKey: `${text} 1` },
+              databaseUrl: `x://${text}`,
+              s3: { endpoint: `ftp://me:${text}@host` },
+            },
+            env: {
+              KEEPSAKE_API_KEY: `${text} 2`,
+              DATABASE_URL: `postgres:${text}`,
+              AWS_SECRET_ACCESS_KEY: `${text} 3`,
+              S3_ENDPOINT: `https://me:a/${text}@store/?key=${text}`,
+            },
+          }),
+        )
+        expect(error.message).toContain('7 settings')
+        expect(error.message).not.toContain(text)
+        expect(JSON.stringify(error.details)).not.toContain(text)
+      }),
+    )
+  })
+
+  test('a shared secret and a keys address are never mixed', () => {
+    const env = { KEEPSAKE_JWT_SECRET: 'x'.repeat(32), KEEPSAKE_JWKS_URL: 'https://auth.example.com/jwks' }
+    expect(errorOf(() => readEnvironment(env)).message).toContain('never mixed')
+  })
+})
+
+describe('other spellings', () => {
+  test.each(Object.entries(aliases))('%s is %s', (alias, name) => {
+    const text = {
+      S3_PRESIGNED_URL_EXPIRATION: '60',
+      S3_BASE_URL: 'https://a.example',
+      S3_ENDPOINT: 'https://a.example',
+    }
+    const value = Object.entries(text).find(([known]) => known === name)?.[1] ?? 'some-name'
+    expect(readEnvironment({ [alias]: value })).toEqual(readEnvironment({ [name]: value }))
+    expect(readEnvironment({ [alias]: value })).toHaveProperty(name)
+    expect(readEnvironment({ [alias]: value, [name]: value })).toHaveProperty(name)
+  })
+
+  test('two spellings with two values are refused, naming both', () => {
+    const { message } = errorOf(() =>
+      readEnvironment({ S3_BUCKET_NAME: 'one-bucket', AWS_BUCKET_NAME: 'other-bucket' }),
+    )
+    for (const part of ['S3_BUCKET_NAME', 'AWS_BUCKET_NAME', 'one-bucket', 'other-bucket'])
+      expect(message).toContain(part)
+    expect(
+      errorOf(() => readEnvironment({ S3_BUCKET: 'one-bucket', AWS_BUCKET_NAME: 'other-bucket' })).message,
+    ).toContain('Set only S3_BUCKET_NAME')
+  })
+
+  test('the environments of the five documents are understood', () => {
+    const key = { AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE', AWS_SECRET_ACCESS_KEY: 'secret', AWS_REGION: 'us-east-1' }
+    const environments = [
+      { ...key, S3_BUCKET_NAME: 'burnie-content-storage', S3_BASE_URL: 'https://cdn.burnie.io' },
+      {
+        S3_BUCKET_NAME: 'echoes-audio-dev-123456789012',
+        AWS_REGION: 'us-east-1',
+        AWS_PROFILE: 'your-profile-name',
+        S3_PRESIGNED_URL_EXPIRATION: '3600',
+        MAX_AUDIO_FILE_SIZE: '10485760',
+      },
+      { ...key, AWS_S3_BUCKET_NAME: 'nolmt-ai-generations' },
+      {
+        ...key,
+        S3_BUCKET: 'product-photos-ai',
+        S3_PUBLIC_BASE: 'https://product-photos-ai.s3.us-east-1.amazonaws.com',
+        S3_PRESIGNED_URL_EXPIRY: '3600',
+      },
+      { ...key, AWS_BUCKET_NAME: 'videovote-uploads', USE_CLOUD_STORAGE: 'true' },
+    ]
+    const stores = environments.map((env) => resolveConfig({ env }).objectStore)
+    expect(stores.map((store) => store.bucket)).toEqual([
+      'burnie-content-storage',
+      'echoes-audio-dev-123456789012',
+      'nolmt-ai-generations',
+      'product-photos-ai',
+      'videovote-uploads',
+    ])
+    for (const store of stores) expect(store).toMatchObject({ kind: 's3', region: 'us-east-1', forcePathStyle: false })
+    expect(stores[1]).toMatchObject({ credentials: null, profile: 'your-profile-name' })
+  })
+})
+
+describe('which object store', () => {
+  test('USE_CLOUD_STORAGE=false keeps to the embedded one although a bucket is named', () => {
+    expect(resolveConfig({ env: { ...aws, USE_CLOUD_STORAGE: 'false' } }).objectStore.kind).toBe('embedded')
+    expect(resolveConfig({ env: { ...aws, USE_CLOUD_STORAGE: 'true' } }).objectStore.kind).toBe('s3')
+  })
+
+  test('a store that was asked for without a bucket is refused instead of ignored', () => {
+    expect(errorOf(() => resolveConfig({ env: { USE_CLOUD_STORAGE: 'true' } })).message).toContain('Name the bucket')
+    expect(errorOf(() => resolveConfig({ env: { S3_ENDPOINT: 'http://minio:9000' } })).message).toContain(
+      'Name the bucket',
+    )
+    // Keys for other things lie around in many environments.
+    expect(resolveConfig({ env: { AWS_ACCESS_KEY_ID: 'AKIA', AWS_REGION: 'us-east-1' } }).objectStore.kind).toBe(
+      'embedded',
+    )
+  })
+
+  test('half an access key is refused', () => {
+    const id = errorOf(() => resolveConfig({ env: { S3_BUCKET_NAME: 'media', AWS_ACCESS_KEY_ID: 'AKIA' } }))
+    expect(id.message).toMatch(/^AWS_SECRET_ACCESS_KEY is not set/)
+    const secret = errorOf(() => resolveConfig({ env: { S3_BUCKET_NAME: 'media', AWS_SECRET_ACCESS_KEY: 'x' } }))
+    expect(secret.message).toMatch(/^AWS_ACCESS_KEY_ID is not set/)
+  })
+
+  const styles: readonly (readonly [Record<string, string>, boolean])[] = [
+    [{}, false],
+    [{ S3_ENDPOINT: 'https://s3.eu-west-1.amazonaws.com' }, false],
+    [{ S3_ENDPOINT: 'https://s3.cn-north-1.amazonaws.com.cn' }, false],
+    [{ S3_ENDPOINT: 'https://notamazonaws.com' }, true],
+    [{ S3_ENDPOINT: 'http://127.0.0.1:9000' }, true],
+    [{ S3_ENDPOINT: 'http://127.0.0.1:9000', S3_FORCE_PATH_STYLE: 'false' }, false],
+    [{ S3_BUCKET_NAME: 'media.example.com' }, true],
+    [{ S3_FORCE_PATH_STYLE: '1' }, true],
+  ]
+  test.each(styles)('the address style of %j', (env, pathStyle) => {
+    expect(resolveConfig({ env: { ...aws, ...env } }).objectStore).toMatchObject({ forcePathStyle: pathStyle })
+  })
+})
+
+describe('precedence', () => {
+  const env = {
+    PORT: '1',
+    HOST: 'env.host',
+    S3_BUCKET_NAME: 'env-bucket',
+    KEEPSAKE_LOG_LEVEL: 'warn',
+    AWS_REGION: 'env-1',
+  }
+  const file: KeepsakeConfig = { http: { port: 2, host: 'file.host' }, s3: { bucket: 'file-bucket' } }
+  const config: KeepsakeConfig = { http: { port: 3 } }
+
+  test('options over file over environment over default, field by field', () => {
+    const resolved = resolveConfig({ config, file, env })
+    expect(resolved.http).toMatchObject({ port: 3, host: 'file.host' })
+    expect(resolved.objectStore).toMatchObject({ bucket: 'file-bucket', region: 'env-1' })
+    expect(resolved.logLevel).toBe('warn')
+    expect(resolved.urls.expiresIn).toBe(3600)
+  })
+
+  test('a profile that was configured is not overruled by keys that lie in the environment', () => {
+    const { objectStore } = resolveConfig({ config: { s3: { profile: 'mine' } }, env: aws })
+    expect(objectStore).toMatchObject({ credentials: null, profile: 'mine' })
+  })
+
+  test('a token secret in the environment gives way to a keys address in the options', () => {
+    const jwt = { jwksUrl: 'https://auth.example.com/jwks' }
+    const { http } = resolveConfig({ config: { http: { jwt } }, env: { KEEPSAKE_JWT_SECRET: 'x'.repeat(32) } })
+    expect(http.jwt?.keys).toEqual(jwt)
+  })
+})
+
+describe('collections', () => {
+  test('are checked, and add to the default one or take its place', () => {
+    const added = resolveConfig({
+      config: { collections: { avatars: { accept: ['image'], maxSize: '5 MB' } } },
+      env: {},
+    })
+    expect([...added.collections.keys()].sort()).toEqual(['avatars', 'generations'])
+    expect(added.collections.get('avatars')?.maxSize).toBe(5_000_000)
+    const replaced = resolveConfig({ config: { collections: { generations: { maxSize: 7 } } }, env: {} })
+    expect(replaced.collections.get('generations')).toMatchObject({ maxSize: 7, attributes: {} })
+  })
+
+  test('bad ones are told together with all other problems', () => {
+    const { message } = errorOf(() =>
+      resolveConfig({
+        config: { collections: { Bad: {}, short: { key: 'fixed.png' } }, imports: { giveUpAfter: 'soon' } },
+        env: { PORT: 'x' },
+      }),
+    )
+    for (const part of ["'Bad'", 'fixed.png', "giveUpAfter is 'soon'", "PORT is 'x'"]) expect(message).toContain(part)
+  })
+
+  test('a setting that does not exist is refused with its place', () => {
+    const config = JSON.parse('{"s3":{"bukket":"media"},"prot":1}')
+    const { message } = errorOf(() => resolveConfig({ config, env: {} }))
+    expect(message).toContain('In the options, s3 is refused: there is no setting bukket here.')
+    expect(message).toContain('prot')
+  })
+})
+
+describe('what is shown', () => {
+  const config = resolveConfig({
+    config: { http: { jwt: { secret: 'shared-secret-1' } } },
+    env: {
+      ...aws,
+      KEEPSAKE_API_KEY: 'shared-secret-2',
+      AWS_SECRET_ACCESS_KEY: 'shared-secret-3',
+      AWS_SESSION_TOKEN: 'shared-secret-4',
+      DATABASE_URL: 'postgres://me:shared-secret-5@db:5432/app?password=shared-secret-6',
+      KEEPSAKE_DATADIR: 'x',
+    },
+  })
+
+  test('no secret, in the description, in JSON or when printed', () => {
+    for (const text of [
+      JSON.stringify(describeConfig(config)),
+      JSON.stringify(config),
+      inspect(config, { depth: 9 }),
+    ]) {
+      expect(text).not.toContain('shared-secret')
+    }
+    expect(describeConfig(config)).toMatchObject({ database: 'PostgreSQL db:5432/app', objectStore: 's3://media' })
+  })
+
+  test('a short token secret and a name nobody knows are warned about', () => {
+    expect(config.warnings).toEqual([
+      expect.stringContaining('KEEPSAKE_JWT_SECRET has fewer than 32 bytes'),
+      'KEEPSAKE_DATADIR is not a setting of Keepsake.',
+    ])
+  })
+})
+
+describe('the configuration file', () => {
+  let folder: string
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'keepsake-config-'))
+  })
+  afterEach(async () => {
+    await rm(folder, { recursive: true, force: true })
+  })
+  const write = (name: string, text: string) => writeFile(join(folder, name), text)
+  const refusal = async () => {
+    const error: unknown = await loadConfigFile(folder).catch((thrown: unknown) => thrown)
+    return errorOf(() => {
+      throw error
+    }).message
+  }
+
+  test('is TypeScript or JavaScript, and need not be there', async () => {
+    expect(await loadConfigFile(folder)).toBeUndefined()
+    const door = new URL('./index.ts', import.meta.url).href
+    await write(
+      'keepsake.config.ts',
+      `import { defineConfig, type KeepsakeConfig } from ${JSON.stringify(door)}
+       const http: KeepsakeConfig['http'] = { port: 4000 }
+       export default defineConfig({ http })`,
+    )
+    const file = await loadConfigFile(folder)
+    expect(file?.path).toBe(join(folder, 'keepsake.config.ts'))
+    expect(resolveConfig({ env: {}, ...(file && { file: file.config }) }).http.port).toBe(4000)
+  })
+
+  test('is refused with its path where it is not a configuration', async () => {
+    await write('keepsake.config.mjs', 'export const config = {}')
+    expect(await refusal()).toContain(`${join(folder, 'keepsake.config.mjs')} exports config`)
+    await write('keepsake.config.js', 'export default 1')
+    expect(await refusal()).toContain('There are both')
+    await rm(join(folder, 'keepsake.config.mjs'))
+    expect(await refusal()).toContain('a number')
+  })
+
+  test('is refused with the reason where it does not load', async () => {
+    await write('keepsake.config.mjs', "throw new Error('no such region')")
+    expect(await refusal()).toContain('no such region')
+  })
+})
+
+test('defineConfig gives back what it got', () => {
+  const config = { http: { port: 1 } }
+  expect(defineConfig(config)).toBe(config)
+})

@@ -1,0 +1,47 @@
+import type { ResolvedConfig } from './resolved-config.ts'
+
+export type ConfigDescription = Readonly<Record<string, string | number | boolean | null>>
+
+/** The configuration for the log at the start: flat, and without secrets. */
+export function describeConfig(config: ResolvedConfig): ConfigDescription {
+  const store = config.objectStore
+  return {
+    dataDir: config.dataDir,
+    database:
+      config.database.kind === 'pglite' ? 'PGlite' : describeDatabase(config.database.connectionString.reveal()),
+    objectStore: store.kind === 'embedded' ? 'embedded S3' : `s3://${store.bucket}`,
+    ...(store.kind === 's3' && {
+      region: store.region,
+      endpoint: store.endpoint,
+      publicEndpoint: store.publicEndpoint,
+      forcePathStyle: store.forcePathStyle,
+      credentials: store.credentials
+        ? 'access key'
+        : store.profile
+          ? `profile ${store.profile}`
+          : 'found by the AWS SDK',
+    }),
+    collections: [...config.collections.keys()].join(', '),
+    importAllowHosts: config.imports.allowHosts.join(', '),
+    importAllowHttp: config.imports.allowHttp,
+    urlExpiresIn: config.urls.expiresIn,
+    baseUrl: config.urls.baseUrl,
+    http: `${config.http.host}:${config.http.port}`,
+    apiKey: config.http.apiKey ? 'given' : 'generated',
+    jwt: describeJwt(config),
+    logLevel: config.logLevel,
+  }
+}
+
+/** Host and database only: user, password and options are nobody's business. */
+function describeDatabase(connectionString: string): string {
+  const url = new URL(connectionString)
+  return `PostgreSQL ${url.host || 'local'}${url.pathname}`
+}
+
+function describeJwt(config: ResolvedConfig): string {
+  const { jwt } = config.http
+  if (!jwt) return 'none'
+  const keys = 'secret' in jwt.keys ? 'HS256' : `JWKS of ${new URL(jwt.keys.jwksUrl).host}`
+  return `${keys}, audience ${jwt.audience}${jwt.issuer === null ? '' : `, issuer ${jwt.issuer}`}`
+}

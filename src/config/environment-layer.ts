@@ -1,0 +1,39 @@
+import type { EnvironmentSettings } from './environment.ts'
+import type { ParsedConfig } from './keepsake-config.ts'
+
+/** The environment in the configuration's shape. */
+export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = settings
+  return {
+    dataDir: settings.KEEPSAKE_DATA_DIR,
+    databaseUrl: settings.DATABASE_URL,
+    s3: {
+      bucket: settings.S3_BUCKET_NAME,
+      region: settings.AWS_REGION,
+      endpoint: settings.S3_ENDPOINT,
+      publicEndpoint: settings.S3_PUBLIC_ENDPOINT,
+      baseUrl: settings.S3_BASE_URL,
+      forcePathStyle: settings.S3_FORCE_PATH_STYLE,
+      profile: settings.AWS_PROFILE,
+      ...(accessKeyId !== undefined &&
+        secretAccessKey !== undefined && {
+          credentials: { accessKeyId, secretAccessKey, sessionToken: settings.AWS_SESSION_TOKEN },
+        }),
+    },
+    embeddedS3: { port: settings.KEEPSAKE_S3_PORT },
+    imports: { allowHosts: settings.KEEPSAKE_IMPORT_ALLOW_HOSTS, allowHttp: settings.KEEPSAKE_IMPORT_ALLOW_HTTP },
+    urls: { expiresIn: settings.S3_PRESIGNED_URL_EXPIRATION },
+    http: {
+      port: settings.PORT,
+      host: settings.HOST,
+      apiKey: settings.KEEPSAKE_API_KEY,
+      jwt: {
+        secret: settings.KEEPSAKE_JWT_SECRET,
+        jwksUrl: settings.KEEPSAKE_JWKS_URL,
+        audience: settings.KEEPSAKE_JWT_AUDIENCE,
+        issuer: settings.KEEPSAKE_JWT_ISSUER,
+      },
+    },
+    logLevel: settings.KEEPSAKE_LOG_LEVEL,
+  }
+}

@@ -1,0 +1,14 @@
+export { aliases } from './aliases.ts'
+export { type ConfigFile, configFileNames, loadConfigFile } from './config-file.ts'
+export { type ConfigDescription, describeConfig } from './describe-config.ts'
+export {
+  type Environment,
+  type EnvironmentSettings,
+  readEnvironment,
+  type SettingName,
+  settingNames,
+} from './environment.ts'
+export { defineConfig, type KeepsakeConfig } from './keepsake-config.ts'
+export { type ConfigSources, resolveConfig } from './resolve-config.ts'
+export type { EmbeddedS3Config, JwtConfig, ResolvedConfig, S3Config } from './resolved-config.ts'
+export { Secret } from './secret.ts'

@@ -1,0 +1,144 @@
+import { z } from 'zod'
+import type { CollectionDefinition } from '../media/index.ts'
+import * as value from './values.ts'
+
+const credentials = z.strictObject({
+  accessKeyId: value.headerToken,
+  secretAccessKey: value.headerToken,
+  sessionToken: value.headerToken.optional(),
+})
+
+/** The configuration's schema; collections are checked by `parseCollection`. */
+export const configSchema = z.strictObject({
+  dataDir: value.folder.optional(),
+  databaseUrl: value.databaseUrl.optional(),
+  collections: z
+    .record(
+      z.string(),
+      z.custom<CollectionDefinition>((given) => isObject(given), 'not an object'),
+    )
+    .optional(),
+  s3: z
+    .strictObject({
+      bucket: value.bucket.optional(),
+      region: value.region.optional(),
+      endpoint: value.webAddress.optional(),
+      publicEndpoint: value.webAddress.optional(),
+      baseUrl: value.webAddress.optional(),
+      forcePathStyle: value.flag.optional(),
+      credentials: credentials.optional(),
+      profile: value.anyText.optional(),
+    })
+    .optional(),
+  embeddedS3: z.strictObject({ port: value.port.optional() }).optional(),
+  imports: z
+    .strictObject({
+      allowHosts: value.hostList.optional(),
+      allowHttp: value.flag.optional(),
+      giveUpAfter: z.union([z.number(), z.string()]).optional(),
+    })
+    .optional(),
+  urls: z.strictObject({ expiresIn: value.urlSeconds.optional() }).optional(),
+  http: z
+    .strictObject({
+      port: value.port.optional(),
+      host: value.host.optional(),
+      apiKey: value.headerToken.optional(),
+      jwt: z
+        .strictObject({
+          secret: value.anyText.optional(),
+          jwksUrl: value.keysAddress.optional(),
+          audience: value.anyText.optional(),
+          issuer: value.anyText.optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+  logLevel: value.logLevel.optional(),
+})
+
+export type ParsedConfig = z.output<typeof configSchema>
+
+/** What `keepsake.config.ts` exports and `createKeepsake` takes. Everything has a default. */
+export type KeepsakeConfig = {
+  /** Where an installation keeps what it has by itself. Default: `./.keepsake`. */
+  readonly dataDir?: string
+  /** A PostgreSQL for the catalogue, `postgres://…`. Default: PGlite in the data folder. */
+  readonly databaseUrl?: string
+  /** Named groups of assets under one policy each. `generations` is there unless one of that name is declared. */
+  readonly collections?: Readonly<Record<string, CollectionDefinition>>
+  /** The bucket. Default: an embedded S3 in the data folder. */
+  readonly s3?: {
+    readonly bucket?: string
+    /** Default: us-east-1. */
+    readonly region?: string
+    /** For what is not AWS: MinIO, R2, Ceph … */
+    readonly endpoint?: string
+    /** The endpoint as browsers reach it, where that differs. */
+    readonly publicEndpoint?: string
+    /** Where objects of public collections are read from: a CDN, or the bucket's own address. */
+    readonly baseUrl?: string
+    /** `endpoint/bucket/key` instead of `bucket.endpoint/key`. Default: true for what is not AWS. */
+    readonly forcePathStyle?: boolean
+    /** Default: what the AWS SDK finds (profile, instance, container …). */
+    readonly credentials?: {
+      readonly accessKeyId: string
+      readonly secretAccessKey: string
+      readonly sessionToken?: string
+    }
+    /** A profile of `~/.aws`. */
+    readonly profile?: string
+  }
+  readonly embeddedS3?: {
+    /** 0 lets the system choose. Default: the one of the last start while it is free. */
+    readonly port?: number
+  }
+  readonly imports?: {
+    /** `host` or `host:port` that may be private and plain http; IPv6 in brackets. */
+    readonly allowHosts?: readonly string[]
+    /** Let public hosts be plain http. Default: false. */
+    readonly allowHttp?: boolean
+    /** When to give up an import whose source does not say when it dies; seconds or a text. Default: `'24h'`. */
+    readonly giveUpAfter?: number | string
+  }
+  readonly urls?: {
+    /** How long a signed link lives, 1 to 3600 seconds. Default: 3600. */
+    readonly expiresIn?: number
+  }
+  readonly http?: {
+    /** Default: 8000. */
+    readonly port?: number
+    /** Default: 127.0.0.1. */
+    readonly host?: string
+    /** Default: one that is generated in the data folder. */
+    readonly apiKey?: string
+    /** Users' tokens, signed with a shared secret or with the keys of an address, never both. */
+    readonly jwt?: {
+      readonly secret?: string
+      readonly jwksUrl?: string
+      /** Default: `authenticated`. */
+      readonly audience?: string
+      /** Default: not checked. */
+      readonly issuer?: string
+    }
+  }
+  /** Default: info. */
+  readonly logLevel?: (typeof value.logLevels)[number]
+}
+
+/**
+ * Gives a configuration its type.
+ *
+ * @example
+ * // keepsake.config.ts
+ * export default defineConfig({
+ *   collections: { avatars: { accept: ['image'], maxSize: '5 MB' } },
+ * })
+ */
+export function defineConfig(config: KeepsakeConfig): KeepsakeConfig {
+  return config
+}
+
+function isObject(given: unknown): boolean {
+  return typeof given === 'object' && given !== null
+}

@@ -1,0 +1,218 @@
+import { resolve } from 'node:path'
+import type { z } from 'zod'
+import {
+  type Collection,
+  type CollectionDefinition,
+  defaultCollections,
+  KeepsakeError,
+  parseCollection,
+  parseDuration,
+} from '../media/index.ts'
+import { aliases } from './aliases.ts'
+import { collectEnvironment, type Environment, type EnvironmentSettings, settingNames } from './environment.ts'
+import { environmentLayer } from './environment-layer.ts'
+import { configSchema, type KeepsakeConfig, type ParsedConfig } from './keepsake-config.ts'
+import { found, foundSecret, Problems, pathOf } from './problems.ts'
+import type { EmbeddedS3Config, JwtConfig, ResolvedConfig, S3Config } from './resolved-config.ts'
+import { Secret } from './secret.ts'
+
+export type ConfigSources = {
+  /** Given in code. */
+  readonly config?: KeepsakeConfig
+  /** From `keepsake.config.ts`; see `loadConfigFile`. */
+  readonly file?: KeepsakeConfig
+  /** Default: `process.env`. */
+  readonly env?: Environment
+  /** What a relative data folder is relative to. Default: the working directory. */
+  readonly cwd?: string
+}
+
+/**
+ * Decides every setting: given in code > configuration file > environment > default, field by field. What proves an
+ * identity goes together: credentials (or a profile) come from one source, a JWT's secret (or JWKS address) too.
+ *
+ * @throws {KeepsakeError} `invalid_setting`, with all that is wrong in one message.
+ */
+export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
+  const problems = new Problems()
+  const env = sources.env ?? process.env
+  const settings = collectEnvironment(env, problems)
+  const layers = [
+    parseLayer(sources.config, 'the options', problems),
+    parseLayer(sources.file, 'the configuration file', problems),
+    environmentLayer(settings),
+  ]
+  const pick = <T>(read: (layer: ParsedConfig) => T | undefined): T | undefined => {
+    for (const layer of layers) {
+      const value = read(layer)
+      if (value !== undefined) return value
+    }
+    return undefined
+  }
+  const databaseUrl = pick((layer) => layer.databaseUrl)
+  const apiKey = pick((layer) => layer.http?.apiKey)
+  const config: ResolvedConfig = {
+    dataDir: resolve(sources.cwd ?? process.cwd(), pick((layer) => layer.dataDir) ?? '.keepsake'),
+    database:
+      databaseUrl === undefined ? { kind: 'pglite' } : { kind: 'postgres', connectionString: new Secret(databaseUrl) },
+    objectStore: resolveStore(pick, settings, problems),
+    collections: resolveCollections(layers, problems),
+    imports: {
+      allowHosts: pick((layer) => layer.imports?.allowHosts) ?? [],
+      allowHttp: pick((layer) => layer.imports?.allowHttp) ?? false,
+      giveUpAfter: resolveGiveUpAfter(pick((layer) => layer.imports?.giveUpAfter) ?? '24h', problems),
+    },
+    urls: {
+      expiresIn: pick((layer) => layer.urls?.expiresIn) ?? 3600,
+      baseUrl: pick((layer) => layer.s3?.baseUrl) ?? null,
+    },
+    http: {
+      port: pick((layer) => layer.http?.port) ?? 8000,
+      host: pick((layer) => layer.http?.host) ?? '127.0.0.1',
+      apiKey: apiKey === undefined ? null : new Secret(apiKey),
+      jwt: resolveJwt(pick),
+    },
+    logLevel: pick((layer) => layer.logLevel) ?? 'info',
+    recipes: { maxAudioFileSize: settings.MAX_AUDIO_FILE_SIZE ?? null },
+    warnings: [],
+  }
+  problems.throwIfAny()
+  return { ...config, warnings: findWarnings(config, env) }
+}
+
+type Pick = <T>(read: (layer: ParsedConfig) => T | undefined) => T | undefined
+
+function parseLayer(given: KeepsakeConfig | undefined, where: string, problems: Problems): ParsedConfig {
+  const parsed = configSchema.safeParse(given ?? {})
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      const path = pathOf(issue)
+      problems.add(path, `In ${where}, ${path || 'the whole'} is refused: ${explain(issue, path, given)}`)
+    }
+    return {}
+  }
+  const { secret, jwksUrl } = parsed.data.http?.jwt ?? {}
+  if (secret !== undefined && jwksUrl !== undefined) {
+    problems.add('http.jwt', `In ${where}, http.jwt has both secret and jwksUrl. They are never mixed: remove one.`)
+  }
+  return parsed.data
+}
+
+const secretPaths = /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|http\.jwt\.secret)$/
+
+function explain(issue: z.core.$ZodIssue, path: string, given: unknown): string {
+  if (issue.code === 'unrecognized_keys') return `there is no setting ${issue.keys.join(', ')} here.`
+  let value: unknown = given
+  for (const key of issue.path) value = Object(value)[key]
+  return `found ${secretPaths.test(path) ? foundSecret(value) : found(value)}. ${issue.message}`
+}
+
+function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Problems): S3Config | EmbeddedS3Config {
+  const bucket = pick((layer) => layer.s3?.bucket)
+  if (bucket === undefined || settings.USE_CLOUD_STORAGE === false) {
+    if (bucket === undefined) refuseWithoutBucket(pick, settings, problems)
+    return {
+      kind: 'embedded',
+      bucket: 'keepsake',
+      port: pick((layer) => layer.embeddedS3?.port) ?? null,
+      publicEndpoint: pick((layer) => layer.s3?.publicEndpoint) ?? null,
+    }
+  }
+  const { AWS_ACCESS_KEY_ID: keyId, AWS_SECRET_ACCESS_KEY: secretKey } = settings
+  const identity = pick(({ s3 }) => (s3?.credentials || s3?.profile ? s3 : undefined))
+  if ((keyId === undefined) !== (secretKey === undefined) && !identity?.credentials) {
+    const [set, unset] = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']
+    const missing = keyId === undefined ? set : unset
+    problems.add(
+      `${missing}`,
+      `${missing} is not set, but its other half is. Set both, or neither to use AWS_PROFILE or a role.`,
+    )
+  }
+  const endpoint = pick((layer) => layer.s3?.endpoint) ?? null
+  const credentials = identity?.credentials
+  return {
+    kind: 's3',
+    bucket,
+    region: pick((layer) => layer.s3?.region) ?? 'us-east-1',
+    endpoint,
+    publicEndpoint: pick((layer) => layer.s3?.publicEndpoint) ?? null,
+    forcePathStyle: pick((layer) => layer.s3?.forcePathStyle) ?? defaultPathStyle(bucket, endpoint),
+    credentials: credentials
+      ? {
+          accessKeyId: credentials.accessKeyId,
+          secretAccessKey: new Secret(credentials.secretAccessKey),
+          sessionToken: credentials.sessionToken === undefined ? null : new Secret(credentials.sessionToken),
+        }
+      : null,
+    profile: identity?.profile ?? null,
+  }
+}
+
+/** An endpoint without a bucket would quietly keep everything on this disk. */
+function refuseWithoutBucket(pick: Pick, settings: EnvironmentSettings, problems: Problems): void {
+  if (settings.USE_CLOUD_STORAGE === true) {
+    problems.add('S3_BUCKET_NAME', 'S3_BUCKET_NAME is not set, but USE_CLOUD_STORAGE is true. Name the bucket.')
+  } else if (settings.USE_CLOUD_STORAGE === undefined && pick((layer) => layer.s3?.endpoint) !== undefined) {
+    problems.add('S3_BUCKET_NAME', 'S3_BUCKET_NAME is not set, but an S3 endpoint is. Name the bucket.')
+  }
+}
+
+/** AWS has a certificate for `bucket.s3…`, but not for a bucket with dots in its name ("Virtual hosting of buckets"). */
+function defaultPathStyle(bucket: string, endpoint: string | null): boolean {
+  if (bucket.includes('.')) return true
+  return endpoint !== null && !/(^|\.)amazonaws\.com(\.cn)?$/.test(new URL(endpoint).hostname)
+}
+
+function resolveJwt(pick: Pick): JwtConfig | null {
+  const keys = pick(({ http }) => (http?.jwt?.secret || http?.jwt?.jwksUrl ? http.jwt : undefined))
+  if (!keys) return null
+  return {
+    keys: keys.jwksUrl === undefined ? { secret: new Secret(keys.secret ?? '') } : { jwksUrl: keys.jwksUrl },
+    audience: pick((layer) => layer.http?.jwt?.audience) ?? 'authenticated',
+    issuer: pick((layer) => layer.http?.jwt?.issuer) ?? null,
+  }
+}
+
+function resolveCollections(layers: readonly ParsedConfig[], problems: Problems): ReadonlyMap<string, Collection> {
+  const definitions = new Map<string, CollectionDefinition>(Object.entries(defaultCollections))
+  for (const layer of layers.toReversed()) {
+    for (const [name, definition] of Object.entries(layer.collections ?? {})) definitions.set(name, definition)
+  }
+  const collections = new Map<string, Collection>()
+  for (const [name, definition] of definitions) {
+    try {
+      collections.set(name, parseCollection(name, definition))
+    } catch (error) {
+      if (!KeepsakeError.is(error, 'invalid_setting')) throw error
+      problems.add(`collections.${name}`, error.message)
+    }
+  }
+  return collections
+}
+
+function resolveGiveUpAfter(given: number | string, problems: Problems): number {
+  try {
+    const seconds = parseDuration(given)
+    if (seconds >= 1) return seconds
+  } catch {
+    // Said below, with the setting's name.
+  }
+  problems.add(
+    'imports.giveUpAfter',
+    `imports.giveUpAfter is ${found(given)}. Allowed is a number of seconds from 1, or a text such as '24h'.`,
+  )
+  return 1
+}
+
+function findWarnings(config: ResolvedConfig, env: Environment): string[] {
+  const warnings: string[] = []
+  const keys = config.http.jwt?.keys
+  if (keys && 'secret' in keys && Buffer.byteLength(keys.secret.reveal()) < 32) {
+    warnings.push('KEEPSAKE_JWT_SECRET has fewer than 32 bytes, which HS256 asks for (RFC 7518, section 3.2).')
+  }
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('KEEPSAKE_') || settingNames.includes(name) || Object.hasOwn(aliases, name)) continue
+    warnings.push(`${name} is not a setting of Keepsake.`)
+  }
+  return warnings
+}

@@ -1,0 +1,70 @@
+import type { Collection } from '../media/index.ts'
+import type { KeepsakeConfig } from './keepsake-config.ts'
+import type { Secret } from './secret.ts'
+
+export type JwtConfig = {
+  readonly keys: { readonly secret: Secret } | { readonly jwksUrl: string }
+  readonly audience: string
+  /** Null: not checked. */
+  readonly issuer: string | null
+}
+
+export type S3Config = {
+  readonly kind: 's3'
+  readonly bucket: string
+  readonly region: string
+  /** Null: AWS's own for the region. */
+  readonly endpoint: string | null
+  readonly publicEndpoint: string | null
+  readonly forcePathStyle: boolean
+  /** Null: by the profile, or what the AWS SDK finds. */
+  readonly credentials: {
+    readonly accessKeyId: string
+    readonly secretAccessKey: Secret
+    readonly sessionToken: Secret | null
+  } | null
+  readonly profile: string | null
+}
+
+export type EmbeddedS3Config = {
+  readonly kind: 'embedded'
+  readonly bucket: string
+  /** Null: the one of the last start while it is free. */
+  readonly port: number | null
+  /** Where browsers reach it, through a proxy; null: its own loopback address. */
+  readonly publicEndpoint: string | null
+}
+
+/** Everything decided: plain data, with secrets wrapped. */
+export type ResolvedConfig = {
+  /** Absolute. */
+  readonly dataDir: string
+  readonly database: { readonly kind: 'pglite' } | { readonly kind: 'postgres'; readonly connectionString: Secret }
+  readonly objectStore: S3Config | EmbeddedS3Config
+  readonly collections: ReadonlyMap<string, Collection>
+  readonly imports: {
+    /** `host` or `host:port`, as a URL spells it. */
+    readonly allowHosts: readonly string[]
+    readonly allowHttp: boolean
+    /** Seconds. */
+    readonly giveUpAfter: number
+  }
+  readonly urls: {
+    /** Seconds. */
+    readonly expiresIn: number
+    /** Where objects of public collections are read from, without a slash at its end. */
+    readonly baseUrl: string | null
+  }
+  readonly http: {
+    readonly port: number
+    readonly host: string
+    /** Null: the one that is generated in the data folder. */
+    readonly apiKey: Secret | null
+    readonly jwt: JwtConfig | null
+  }
+  readonly logLevel: NonNullable<KeepsakeConfig['logLevel']>
+  /** Settings of recipes. */
+  readonly recipes: { /** Bytes. */ readonly maxAudioFileSize: number | null }
+  /** What is allowed and yet looks wrong; to be logged at the start. */
+  readonly warnings: readonly string[]
+}

@@ -1,0 +1,143 @@
+import { z } from 'zod'
+import { parseSize } from '../media/index.ts'
+
+/**
+ * The kinds of values that settings have. One schema each, used for the environment's texts and for the configuration
+ * alike; what is allowed is said in words, once, and stands in the message for a bad one.
+ */
+
+/** One issue for a bad value, which says what is allowed and never what was found: it may be a secret. */
+function described<T extends z.ZodType>(
+  schema: T,
+  allowed: string,
+): z.ZodPipe<z.ZodUnknown, z.ZodTransform<z.output<T>, unknown>> {
+  return z.unknown().transform((value, context) => {
+    const parsed = schema.safeParse(value)
+    if (parsed.success) return parsed.data
+    context.addIssue({ code: 'custom', message: `Allowed is ${allowed}.` })
+    return z.NEVER
+  })
+}
+
+const wholeNumber = z
+  .union([
+    z.number(),
+    z
+      .string()
+      .regex(/^\d{1,15}$/)
+      .transform(Number),
+  ])
+  .pipe(z.int())
+
+export const port = described(wholeNumber.pipe(z.int().min(0).max(65_535)), 'a port, a whole number from 0 to 65535')
+
+export const urlSeconds = described(
+  wholeNumber.pipe(z.int().min(1).max(3600)),
+  'a whole number of seconds from 1 to 3600: a link never outlives the hour',
+)
+
+export const flag = described(
+  z.union([
+    z.boolean(),
+    z
+      .string()
+      .toLowerCase()
+      .pipe(z.enum(['true', 'false', '1', '0', 'yes', 'no', 'on', 'off']))
+      .transform((text) => ['true', '1', 'yes', 'on'].includes(text)),
+  ]),
+  'true or false',
+)
+
+export const size = described(
+  z.union([z.number(), z.string()]).transform((value, context) => {
+    try {
+      const bytes = parseSize(value)
+      if (bytes > 0) return bytes
+    } catch {
+      // Said below, with the setting's name.
+    }
+    context.addIssue({ code: 'custom', message: 'not a size' })
+    return z.NEVER
+  }),
+  "a number of bytes, or a text such as '10 MB'",
+)
+
+export const folder = described(
+  z
+    .string()
+    .min(1)
+    .refine((path) => !path.includes('\0')),
+  'the path of a folder',
+)
+
+export const host = described(
+  z.string().regex(/^[A-Za-z0-9_.:%-]+$/),
+  'a host name or IP address to listen on, without a scheme or port, such as 127.0.0.1 or 0.0.0.0',
+)
+
+/** RFC 9110, section 5.5: what a header can carry without quoting. */
+export const headerToken = described(
+  z.string().regex(/^[\x21-\x7e]+$/),
+  'visible ASCII characters without spaces, because it travels in a header',
+)
+
+export const anyText = described(z.string().min(1), 'a text')
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export const logLevel = described(z.string().toLowerCase().pipe(z.enum(logLevels)), `one of ${logLevels.join(', ')}`)
+
+/** AWS, "General purpose bucket naming rules"; other stores, and old buckets, also allow capitals and underscores. */
+export const bucket = described(
+  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/),
+  'a bucket name, 3 to 63 letters, digits, dots and hyphens (not an ARN or a URL)',
+)
+
+export const region = described(z.string().regex(/^[A-Za-z0-9-]{1,64}$/), 'a region, such as us-east-1 (or auto)')
+
+/** An http or https address; comes back without a slash at its end. */
+export const webAddress = described(
+  z.string().transform((text, context) => {
+    const url = URL.parse(text)
+    const plain = url && /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash
+    if (plain) return url.href.replace(/\/+$/, '')
+    context.addIssue({ code: 'custom', message: 'not a web address' })
+    return z.NEVER
+  }),
+  'an http or https URL without a user, a query or a fragment',
+)
+
+/** An http or https address, exactly as given but for its spelling. */
+export const keysAddress = described(
+  z.string().refine((text) => {
+    const url = URL.parse(text)
+    return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password
+  }),
+  'an http or https URL without a user',
+)
+
+export const databaseUrl = described(
+  z.string().refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text)),
+  'a URL such as postgres://user:password@host:5432/database, with special characters percent-encoded',
+)
+
+/** `host` or `host:port`; comes back as a URL would spell it: lower case, addresses in their usual form. */
+const allowedHost = z.string().transform((entry, context) => {
+  const match = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@[\]*%\\]+)(?::([1-9]\d{0,4}))?$/.exec(entry.trim())
+  const url = match?.[1] === undefined ? null : URL.parse(`http://${match[1]}/`)
+  if (match && url && Number(match[2] ?? 1) <= 65_535) {
+    return match[2] === undefined ? url.hostname : `${url.hostname}:${match[2]}`
+  }
+  context.addIssue({ code: 'custom', message: 'not a host' })
+  return z.NEVER
+})
+
+export const hostList = described(
+  z
+    .union([
+      z.array(z.string()),
+      z.string().transform((text) => text.split(',').filter((entry) => entry.trim() !== '')),
+    ])
+    .pipe(z.array(allowedHost)),
+  'hosts separated by commas, each a host or host:port such as media.internal:9000 or [::1]:8080, ' +
+    'without a scheme, a path or a wildcard',
+)

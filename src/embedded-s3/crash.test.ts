@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterEach, expect, test } from 'vitest'
+import { FolderHeldError, startEmbeddedS3 } from './index.ts'
+import { Bench, BUCKET, call, credentials } from './test-kit.ts'
+
+const bench = new Bench()
+const children: ChildProcess[] = []
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  await bench.stop()
+})
+
+type Remote = { child: ChildProcess; port: number; url: string; region: string; close(): Promise<void> }
+
+async function spawnServer(dir: string): Promise<Remote> {
+  const script = path.join(import.meta.dirname, 'test-server.ts')
+  const child = spawn(process.execPath, [script, dir], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  const [line] = await once(createInterface({ input: child.stdout }), 'line')
+  const port = Number(line)
+  const close = async () => {
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+  }
+  return { child, port, url: `http://127.0.0.1:${port}`, region: 'us-east-1', close }
+}
+
+async function listing(server: { url: string; port: number; region: string; close(): Promise<void> }) {
+  const { body } = await call(server, { query: { 'list-type': '2' } })
+  const entries = body.toString().matchAll(/<Key>(.*?)<\/Key>.*?<ETag>&quot;(.*?)&quot;<\/ETag>/g)
+  return new Map([...entries].map(([, key = '', etag = '']) => [key, etag]))
+}
+
+const KEYS = Array.from({ length: 24 }, (_, i) => `key-${String(i).padStart(2, '0')}`)
+const NOTHING = 'nothing'
+
+test('kill -9 while writing: what was acknowledged is whole, the rest is whole or not there', async () => {
+  const dir = await bench.folder()
+  /** What each key may hold: what was acknowledged last, and what was under way when the process died. */
+  const possible = new Map(KEYS.map((key) => [key, new Set([NOTHING])]))
+  let step = 0
+
+  for (let round = 0; round < 5; round++) {
+    const server = await spawnServer(dir)
+    let acknowledged = 0
+    let dead = false
+    const enough = 40 + round * 17
+    const worker = async (mine: string[]) => {
+      while (!dead) {
+        step += 1
+        const key = mine[step % mine.length] ?? ''
+        const states = possible.get(key) ?? new Set()
+        const body = step % 5 === 0 ? '' : `${step} `.repeat(step % 7 === 0 ? 200_000 : 3_000)
+        const state = body === '' ? NOTHING : createHash('md5').update(body).digest('hex')
+        states.add(state)
+        try {
+          const raw = { path: `/${BUCKET}/${key}`, method: body === '' ? 'DELETE' : 'PUT', body }
+          const { status } = await call(server, raw)
+          expect(status).toBe(body === '' ? 204 : 200)
+        } catch (error) {
+          if (!dead) throw error
+          return
+        }
+        states.clear()
+        states.add(state)
+        acknowledged += 1
+        if (acknowledged >= enough && !dead) {
+          dead = true
+          await server.close()
+        }
+      }
+    }
+    const hands = Array.from({ length: 6 }, (_, i) => worker(KEYS.filter((__, k) => k % 6 === i)))
+    await Promise.all(hands)
+    expect(acknowledged).toBeGreaterThanOrEqual(enough)
+
+    const after = await bench.start({ dir })
+    expect(await readdir(path.join(dir, 'tmp'))).toEqual([])
+    const listed = await listing(after)
+    for (const [key, states] of possible) {
+      const { status, headers, body } = await call(after, { path: `/${BUCKET}/${key}` })
+      const found = status === 404 ? NOTHING : createHash('md5').update(body).digest('hex')
+      expect([...states]).toContain(found)
+      expect(listed.get(key) ?? NOTHING).toBe(found)
+      if (status === 200) expect(headers.etag).toBe(`"${found}"`)
+      possible.set(key, new Set([found]))
+    }
+    const found = await readdir(path.join(dir, 'buckets', BUCKET, 'objects'), { recursive: true, withFileTypes: true })
+    expect(found.filter((entry) => entry.isFile())).toHaveLength(listed.size)
+    await after.close()
+  }
+})
+
+test('a folder is served by one process only, and free again once that was killed', async () => {
+  const dir = await bench.folder()
+  const first = await spawnServer(dir)
+  await expect(startEmbeddedS3({ dir, credentials })).rejects.toThrow(FolderHeldError)
+  await expect(startEmbeddedS3({ dir, credentials })).rejects.toThrow(/in use/)
+  await first.close()
+  const second = await startEmbeddedS3({ dir, credentials })
+  await expect(startEmbeddedS3({ dir, credentials })).rejects.toThrow(FolderHeldError)
+  await second.close()
+  await (await startEmbeddedS3({ dir, credentials })).close()
+})
