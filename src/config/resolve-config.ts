@@ -204,6 +204,7 @@ function resolveGiveUpAfter(given: number | string, problems: Problems): number 
   return 1
 }
 
+/** `KEEPSAKE_URL` is the command line's, for the server it talks to. */
 function findWarnings(config: ResolvedConfig, env: Environment): string[] {
   const warnings: string[] = []
   const keys = config.http.jwt?.keys
@@ -211,7 +212,13 @@ function findWarnings(config: ResolvedConfig, env: Environment): string[] {
     warnings.push('KEEPSAKE_JWT_SECRET has fewer than 32 bytes, which HS256 asks for (RFC 7518, section 3.2).')
   }
   for (const name of Object.keys(env)) {
-    if (!name.startsWith('KEEPSAKE_') || settingNames.includes(name) || Object.hasOwn(aliases, name)) continue
+    if (
+      !name.startsWith('KEEPSAKE_') ||
+      /^KEEPSAKE_(URL$|TEST_)/.test(name) ||
+      settingNames.includes(name) ||
+      Object.hasOwn(aliases, name)
+    )
+      continue
     warnings.push(`${name} is not a setting of Keepsake.`)
   }
   return warnings

@@ -4,7 +4,7 @@ import { z } from 'zod'
 type Sqlite = typeof import('node:sqlite')
 type Database = InstanceType<Sqlite['DatabaseSync']>
 
-/** SQLITE_BUSY, SQLITE_READONLY, SQLITE_CANTOPEN; https://sqlite.org/rescode.html */
+/** SQLITE_BUSY; https://sqlite.org/rescode.html */
 const busy = 5
 
 /**
@@ -32,14 +32,14 @@ export class FileLock {
   static async take(path: string): Promise<FileLock | undefined> {
     const until = performance.now() + patience
     for (;;) {
-      const lock = await FileLock.#tryTake(path)
+      const lock = FileLock.#tryTake(path)
       if (lock || performance.now() >= until) return lock
       await sleep(5 + Math.random() * 10)
     }
   }
 
-  static async #tryTake(path: string): Promise<FileLock | undefined> {
-    const { DatabaseSync } = await loadSqlite()
+  static #tryTake(path: string): FileLock | undefined {
+    const { DatabaseSync } = loadSqlite()
     const database = new DatabaseSync(path)
     try {
       // Nothing is ever written, so a journal would only be a file to find after a crash.
@@ -53,8 +53,8 @@ export class FileLock {
   }
 
   /** Whether somebody, this process included, holds the lock. Creates nothing. */
-  static async isHeld(path: string): Promise<boolean> {
-    const { DatabaseSync } = await loadSqlite()
+  static isHeld(path: string): boolean {
+    const { DatabaseSync } = loadSqlite()
     let database: Database | undefined
     try {
       database = new DatabaseSync(path, { readOnly: true })
@@ -84,24 +84,22 @@ function errorCode(error: unknown): number | undefined {
   return parsed.success ? parsed.data.errcode & 0xff : undefined
 }
 
-let sqlite: Promise<Sqlite> | undefined
+let sqlite: Sqlite | undefined
 
 /**
  * Node 22 warns once, when it loads `node:sqlite`, that its interface may still change; what is used here has not.
- * The warning is held back for the one moment of that load, and only that warning.
+ * The warning, and no other, is held back for the moment of that load.
  */
-function loadSqlite(): Promise<Sqlite> {
-  sqlite ??= (async () => {
-    const { emitWarning } = process
-    const filtered = (...given: unknown[]): void => {
-      if (!/sqlite is an experimental feature/i.test(String(given[0]))) Reflect.apply(emitWarning, process, given)
-    }
-    process.emitWarning = filtered
-    try {
-      return await import('node:sqlite')
-    } finally {
-      if (process.emitWarning === filtered) process.emitWarning = emitWarning
-    }
-  })()
-  return sqlite
+function loadSqlite(): Sqlite {
+  if (sqlite) return sqlite
+  const { emitWarning } = process
+  process.emitWarning = (...given: unknown[]): void => {
+    if (!/sqlite is an experimental feature/i.test(String(given[0]))) Reflect.apply(emitWarning, process, given)
+  }
+  try {
+    sqlite = process.getBuiltinModule('node:sqlite')
+    return sqlite
+  } finally {
+    process.emitWarning = emitWarning
+  }
 }

@@ -46,7 +46,7 @@ const patience = 500
  */
 export async function findHolder(dir: string): Promise<Holder | undefined> {
   const until = performance.now() + patience
-  while (await FileLock.isHeld(lockPath(dir))) {
+  while (FileLock.isHeld(lockPath(dir))) {
     const holder = parseHolder(await readIfPresent(holderPath(dir)))
     if (holder) return holder
     if (performance.now() >= until) return { pid: 0, host: '', startedAt: new Date(0), socket: socketPath(dir) }

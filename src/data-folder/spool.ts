@@ -63,7 +63,7 @@ async function removeDead(root: string): Promise<void> {
   ids.delete('gate')
   for (const id of ids) {
     const path = join(root, id)
-    if (names.includes(`${id}.lock`) && (await FileLock.isHeld(`${path}.lock`))) continue
+    if (names.includes(`${id}.lock`) && FileLock.isHeld(`${path}.lock`)) continue
     await rm(path, { recursive: true, force: true })
     await rm(`${path}.lock`, { force: true })
   }

@@ -86,7 +86,8 @@ describe.each(kinds)('jobs on $name', ({ database }) => {
     await jobs.nudge('now')
     await seen.until(() => seen.settled.includes('later'))
     expect(seen.settled).toEqual(['now', 'later'])
-    expect(performance.now() - begin).toBeGreaterThanOrEqual(1000)
+    // The database counts on a clock of its own.
+    expect(performance.now() - begin).toBeGreaterThan(950)
   })
 
   test('a nudge for now is worked although one for later waits', async () => {
@@ -161,9 +162,12 @@ describe.each(kinds)('jobs on $name', ({ database }) => {
 
   test('a handler that throws is logged and keeps nobody up', async () => {
     const seen = new Record()
-    const warnings: object[] = []
-    const logger = { warn: (fields: object) => warnings.push(fields), error: () => {} }
-    const jobs = await open(database(), { logger })
+    const warned: unknown[] = []
+    const warn = (fields: object): void => {
+      if ('asset' in fields) warned.push(fields.asset)
+      seen.changed()
+    }
+    const jobs = await open(database(), { logger: { warn, error: () => {} } })
     await jobs.start({
       ...seen.handlers,
       settle: async (asset) => {
@@ -173,8 +177,7 @@ describe.each(kinds)('jobs on $name', ({ database }) => {
     })
     await jobs.nudge('bad')
     await jobs.nudge('good')
-    await seen.until(() => seen.settled.includes('good'))
-    expect(warnings).toContainEqual(expect.objectContaining({ asset: 'bad' }))
+    await seen.until(() => seen.settled.includes('good') && warned.includes('bad'))
   })
 
   test('the sweep runs at the start and then regularly, also after one that failed', async () => {
@@ -234,6 +237,31 @@ describe.each(kinds)('jobs on $name', ({ database }) => {
     await seen.until(() => signal !== undefined)
     await jobs.stop(0.1)
     expect(signal?.aborted).toBe(true)
+  })
+
+  test('what waits for a place when its process stops is worked by the next', async () => {
+    const seen = new Record()
+    const gates: (() => void)[] = []
+    const first = await open(database(), { concurrency: 1 })
+    await Promise.all(['one', 'two', 'three', 'four'].map((asset) => first.nudge(`waiting ${asset}`)))
+    await first.start({
+      ...seen.handlers,
+      settle: async (asset) => {
+        await new Promise<void>((resolve) => {
+          gates.push(resolve)
+          seen.changed()
+        })
+        await seen.handlers.settle(asset)
+      },
+    })
+    await seen.until(() => gates.length === 1)
+    const stopping = first.stop(30)
+    gates[0]?.()
+    await stopping
+    expect(seen.settled).toHaveLength(1)
+    const second = await open(database())
+    await second.start(seen.handlers)
+    await seen.until(() => new Set(seen.settled.filter((asset) => asset.startsWith('waiting'))).size === 4)
   })
 
   test('work that was sent while nobody listened is found by the next start', async () => {

@@ -5,6 +5,9 @@ import { within } from './within.ts'
 /** After a kill the database may need a moment to notice; a new process asks again this soon, in seconds. */
 const earlyRetries = [0.25, 1, 3]
 
+/** A sweep that takes longer hangs, in milliseconds. */
+const longestSweep = 15 * 60_000
+
 /** Sweeps once at the start and then at an interval, while this process has the lead. One sweep at a time. */
 export class Sweeper {
   readonly #sweep: (signal: AbortSignal) => Promise<void>
@@ -52,7 +55,7 @@ export class Sweeper {
     try {
       if (!(await this.#lead.hold())) return false
       if (this.#stop.signal.aborted) return true
-      await this.#sweep(AbortSignal.any([this.#abort.signal, this.#lead.signal]))
+      await this.#sweep(AbortSignal.any([this.#abort.signal, this.#lead.signal, AbortSignal.timeout(longestSweep)]))
     } catch (error) {
       this.#logger.error({ err: error }, 'The sweep failed; it runs again.')
     }

@@ -7,6 +7,20 @@ export type Fault = (typeof faults)[number]
 /** Calls that were answered with an error and take effect later, in the order they were made. */
 export class LateCalls {
   #calls: (() => Promise<unknown>)[] = []
+  readonly #underWay = new Set<Promise<unknown>>()
+
+  /** Notes a call that was sent. It reaches the other side even when the process that sent it dies meanwhile. */
+  sent<T>(call: Promise<T>): Promise<T> {
+    this.#underWay.add(call)
+    const arrived = () => this.#underWay.delete(call)
+    call.then(arrived, arrived)
+    return call
+  }
+
+  /** Until everything that was sent has arrived, so that a look at the world sees one moment of it. */
+  async quiet(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+  }
 
   add(call: () => Promise<unknown>): void {
     this.#calls.push(call)
@@ -58,7 +72,7 @@ export function faulty<T extends object>(port: T, options: FaultyOptions): T {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target)
       if (typeof value !== 'function' || typeof name !== 'string') return value
-      const call = (args: unknown[]): Promise<unknown> => Promise.resolve(Reflect.apply(value, target, args))
+      const call = (args: unknown[]): Promise<unknown> => late.sent(Promise.resolve(Reflect.apply(value, target, args)))
       if (!reads.includes(name) && !writes.includes(name))
         return (...args: unknown[]) => Reflect.apply(value, target, args)
       return async (...args: unknown[]) => {

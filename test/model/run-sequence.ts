@@ -163,7 +163,8 @@ class Run {
   }
 
   async #checkAlways(): Promise<void> {
-    const { bucket, written } = this.world
+    const { bucket, late, written } = this.world
+    await late.quiet()
     const rows = await rawAssets(this.#database)
     await checkAlways(rows, bucket, written, this.#promised(), quota, this.#database)
   }

@@ -1,0 +1,45 @@
+import { composeKeepsake } from './compose.ts'
+import { type ConfigSources, type KeepsakeConfig, type ResolvedConfig, resolveConfig } from './config/index.ts'
+import type { DataFolder } from './data-folder/index.ts'
+import { type Logger, silentLogger } from './logger.ts'
+import { openParts } from './open-parts.ts'
+import type { Keepsake } from './verbs.ts'
+
+export type CreateOptions = {
+  /** Default: says nothing. A pino logger fits. */
+  readonly logger?: Logger
+  /** Default: `process.env`. */
+  readonly env?: ConfigSources['env']
+}
+
+/**
+ * Opens Keepsake. Without any configuration it runs on this machine alone, in `./.keepsake`; the environment
+ * (`DATABASE_URL`, `S3_BUCKET_NAME` …) or the configuration points it at a real database and bucket.
+ *
+ * @example
+ * const keepsake = await createKeepsake()
+ * const asset = await keepsake.import('generations', { source: { url } })
+ *
+ * @throws {KeepsakeError} `invalid_setting`, `data_folder_locked`, `catalogue_unavailable`, `store_denied`
+ */
+export async function createKeepsake(config: KeepsakeConfig = {}, options: CreateOptions = {}): Promise<Keepsake> {
+  const resolved = resolveConfig({ config, ...(options.env ? { env: options.env } : {}) })
+  return (await openKeepsake(resolved, options.logger ?? silentLogger)).keepsake
+}
+
+/** Opens Keepsake from settings that are decided, and gives its data folder too: for the faces. */
+export async function openKeepsake(
+  config: ResolvedConfig,
+  logger: Logger,
+): Promise<{ readonly keepsake: Keepsake; readonly folder: DataFolder }> {
+  const { parts, folder } = await openParts(config, logger)
+  for (const warning of config.warnings) logger.warn({}, warning)
+  try {
+    return { keepsake: await composeKeepsake(parts), folder }
+  } catch (error) {
+    await parts.jobs.stop().catch(() => {})
+    await parts.store.close()
+    await parts.release()
+    throw error
+  }
+}

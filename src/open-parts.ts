@@ -1,0 +1,155 @@
+import { z } from 'zod'
+import {
+  createCatalogue,
+  openPglite,
+  openPostgres,
+  type PgliteDatabase,
+  type PostgresDatabase,
+} from './catalogue/index.ts'
+import { systemClock } from './clock.ts'
+import type { KeepsakeParts } from './compose.ts'
+import type { EmbeddedS3Config, ResolvedConfig, S3Config } from './config/index.ts'
+import { type DataFolder, openDataFolder, preferredPort } from './data-folder/index.ts'
+import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
+import { createGuardedFetch } from './intake/index.ts'
+import { createJobs } from './jobs/index.ts'
+import type { Logger } from './logger.ts'
+import { awsCredentials, type ObjectStore, openS3Store } from './stores/index.ts'
+import { version } from './version.ts'
+
+export type OpenedParts = { readonly parts: KeepsakeParts; readonly folder: DataFolder }
+
+/**
+ * Opens what a configuration names: the data folder, the database, the bucket, the queue. Whatever was opened is let go
+ * of again when a later part fails.
+ *
+ * @throws `invalid_setting`, `data_folder_locked`, `catalogue_unavailable`, `store_denied`
+ */
+export async function openParts(config: ResolvedConfig, logger: Logger): Promise<OpenedParts> {
+  const closers: (() => Promise<unknown>)[] = []
+  const release = async () => {
+    for (const close of closers.splice(0).reverse()) {
+      await close().catch((error: unknown) => logger.warn({ err: error }, 'a part did not close well'))
+    }
+  }
+  const opened = <T>(part: T, close: () => Promise<unknown>): T => {
+    closers.push(close)
+    return part
+  }
+  try {
+    const exclusive = config.database.kind === 'pglite' || config.objectStore.kind === 'embedded'
+    const folder = await openDataFolder(config.dataDir, { exclusive })
+    opened(folder, () => folder.close())
+    const database = await openDatabase(config, folder, logger)
+    opened(database, () => database.close())
+    const store = await openStore(config.objectStore, config, folder, closers)
+    const jobs = await createJobs({ database: queueDatabase(database, config), logger })
+    const { allowHosts, allowHttp, giveUpAfter } = config.imports
+    const fetch = createGuardedFetch({ allowHosts, allowHttp, userAgent: `Keepsake/${version}` })
+    opened(fetch, () => fetch.close())
+    const parts: KeepsakeParts = {
+      catalogue: createCatalogue(database),
+      store,
+      jobs,
+      fetch,
+      clock: systemClock,
+      collections: config.collections,
+      spoolDir: folder.spool,
+      logger,
+      expiresIn: config.urls.expiresIn,
+      baseUrl: config.urls.baseUrl,
+      giveUpAfter,
+      checkCatalogue: () => database.check(),
+      release,
+    }
+    return { parts, folder }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+function openDatabase(
+  { database }: ResolvedConfig,
+  folder: DataFolder,
+  logger: Logger,
+): Promise<PgliteDatabase | PostgresDatabase> {
+  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue') })
+  return openPostgres({ connectionString: database.connectionString.reveal(), logger })
+}
+
+function queueDatabase(database: PgliteDatabase | PostgresDatabase, config: ResolvedConfig) {
+  if (database.kind === 'pglite') return { kind: 'pglite', pglite: database.pglite } as const
+  if (config.database.kind !== 'postgres') throw new TypeError('The database is not the configured one.')
+  return { kind: 'postgres', connectionString: config.database.connectionString.reveal() } as const
+}
+
+async function openStore(
+  store: S3Config | EmbeddedS3Config,
+  config: ResolvedConfig,
+  folder: DataFolder,
+  closers: (() => Promise<unknown>)[],
+): Promise<ObjectStore> {
+  if (store.kind === 's3') return openBucket(store)
+  const credentials = await folder.embeddedS3Credentials()
+  const server = await startStore(store, config, folder, credentials)
+  closers.push(() => server.close())
+  const { bucket, publicEndpoint } = store
+  const endpoint = `http://${reachable(config.http.host)}:${server.port}`
+  return openS3Store({
+    bucket,
+    region: server.region,
+    endpoint,
+    ...(publicEndpoint === null ? {} : { publicEndpoint }),
+    forcePathStyle: true,
+    credentials,
+  })
+}
+
+function openBucket(store: S3Config): Promise<ObjectStore> {
+  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, credentials, profile } = store
+  return openS3Store({
+    bucket,
+    region,
+    ...(endpoint === null ? {} : { endpoint }),
+    ...(publicEndpoint === null ? {} : { publicEndpoint }),
+    forcePathStyle,
+    credentials: credentials
+      ? {
+          accessKeyId: credentials.accessKeyId,
+          secretAccessKey: credentials.secretAccessKey.reveal(),
+          ...(credentials.sessionToken ? { sessionToken: credentials.sessionToken.reveal() } : {}),
+        }
+      : awsCredentials(profile === null ? {} : { profile }),
+  })
+}
+
+const portName = 'embedded-s3-port'
+
+/** Starts the embedded S3 where it was the last time, so that links that were given still open after a restart. */
+async function startStore(
+  store: EmbeddedS3Config,
+  config: ResolvedConfig,
+  folder: DataFolder,
+  credentials: { accessKeyId: string; secretAccessKey: string },
+): Promise<EmbeddedS3> {
+  const { host } = config.http
+  const port = store.port ?? (await preferredPort(await folder.recall(portName, z.int()), host))
+  const options = { dir: folder.path('objects'), host, credentials, buckets: [store.bucket] }
+  const server = await startEmbeddedS3({ ...options, port }).catch((error: unknown) => {
+    // Somebody took the remembered port in between; one that was asked for by name is not exchanged silently.
+    if (store.port === null && error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+      return startEmbeddedS3({ ...options, port: 0 })
+    }
+    throw error
+  })
+  await folder.remember(portName, server.port)
+  return server
+}
+
+/** A wildcard address takes connections and cannot be connected to. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
