@@ -1,6 +1,6 @@
 /**
  * Signed GET links: Keepsake's signer beside the AWS SDK's `getSignedUrl` and its bare `S3RequestPresigner`, in
- * interleaved rounds so that a noisy machine disturbs both alike. Run: `node bench/presign.ts`.
+ * interleaved rounds so that a noisy machine disturbs both alike.
  */
 import { hash } from 'node:crypto'
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
@@ -8,18 +8,8 @@ import { formatUrl } from '@aws-sdk/core/util'
 import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { HttpRequest } from '@smithy/core/protocols'
 import { createS3Store } from '../src/stores/index.ts'
-
-export type BenchRow = {
-  case: string
-  subject: string
-  peer: string
-  subjectPerSecond: number
-  peerPerSecond: number
-  /** Medians: how many times the peer's rate. */
-  ratio: number
-  subjectCpuMicros: number
-  peerCpuMicros: number
-}
+import { type Figure, figure, short, show } from './figure.ts'
+import type { Part, Row } from './report.ts'
 
 type Make = (key: string) => string | Promise<string>
 type Sample = { readonly perSecond: number; readonly cpuMicros: number }
@@ -38,7 +28,7 @@ const warmUpRounds = 2
 const subjectPerRound = 20_000
 const peerPerRound = 400
 
-export async function benchPresign(): Promise<BenchRow[]> {
+export async function benchPresign(): Promise<Part> {
   const store = createS3Store({ bucket, region, credentials })
   const client = new S3Client({ region, credentials })
   const presigner = new S3RequestPresigner({
@@ -77,16 +67,28 @@ export async function benchPresign(): Promise<BenchRow[]> {
     ['presign GET, response-* overrides', 'S3RequestPresigner', overridden, (key) => bare(key, { ...overrides })],
   ]
   try {
-    const rows: BenchRow[] = []
-    for (const [name, peer, subject, peerMake] of pairs) rows.push(await compare(name, peer, subject, peerMake))
-    return rows
+    const measured: Comparison[] = []
+    for (const [name, peer, subject, peerMake] of pairs) measured.push(await compare(name, peer, subject, peerMake))
+    return {
+      name: 'presign',
+      title: 'Signing a link (presigned GET)',
+      rows: measured.map(toRow),
+      notes: [
+        `Both in one process, medians over ${rounds} interleaved rounds, least to most in brackets; every link is of another key.`,
+        'getSignedUrl is what the AWS documentation tells people to call; S3RequestPresigner is the bare signer inside of it.',
+      ],
+      figures: measured,
+    }
   } finally {
     client.destroy()
     await store.close()
   }
 }
 
-async function compare(name: string, peer: string, subject: Make, peerMake: Make): Promise<BenchRow> {
+type Side = { readonly perSecond: Figure; readonly cpuMicros: Figure }
+type Comparison = { readonly name: string; readonly peer: string; readonly ours: Side; readonly theirs: Side }
+
+async function compare(name: string, peer: string, subject: Make, peerMake: Make): Promise<Comparison> {
   const ours: Sample[] = []
   const theirs: Sample[] = []
   for (let round = 0; round < warmUpRounds + rounds; round += 1) {
@@ -96,17 +98,26 @@ async function compare(name: string, peer: string, subject: Make, peerMake: Make
     ours.push(mine)
     theirs.push(other)
   }
-  const subjectPerSecond = median(ours.map((sample) => sample.perSecond))
-  const peerPerSecond = median(theirs.map((sample) => sample.perSecond))
+  return { name, peer, ours: side(ours), theirs: side(theirs) }
+}
+
+function side(samples: readonly Sample[]): Side {
+  return {
+    perSecond: figure(samples.map(({ perSecond }) => perSecond)),
+    cpuMicros: figure(samples.map(({ cpuMicros }) => cpuMicros)),
+  }
+}
+
+function toRow({ name, peer, ours, theirs }: Comparison): Row {
   return {
     case: name,
-    subject: 'Keepsake',
     peer: `AWS SDK ${peer}`,
-    subjectPerSecond: Math.round(subjectPerSecond),
-    peerPerSecond: Math.round(peerPerSecond),
-    ratio: round(subjectPerSecond / peerPerSecond, 1),
-    subjectCpuMicros: round(median(ours.map((sample) => sample.cpuMicros)), 2),
-    peerCpuMicros: round(median(theirs.map((sample) => sample.cpuMicros)), 2),
+    'Keepsake, links/s': show(ours.perSecond),
+    'peer, links/s': show(theirs.perSecond),
+    ratio: short(ours.perSecond.median / theirs.perSecond.median),
+    'Keepsake, CPU µs': show(ours.cpuMicros),
+    'peer, CPU µs': show(theirs.cpuMicros),
+    'CPU ratio': short(ours.cpuMicros.median / theirs.cpuMicros.median),
   }
 }
 
@@ -121,18 +132,4 @@ async function measure(make: Make, count: number): Promise<Sample> {
   const seconds = Number(process.hrtime.bigint() - start) / 1e9
   const { user, system } = process.cpuUsage(cpu)
   return { perSecond: count / seconds, cpuMicros: (user + system) / count }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits))
-}
-
-if (import.meta.main) {
-  console.log(`Node ${process.version}, ${rounds} interleaved rounds, medians`)
-  console.table(await benchPresign())
 }

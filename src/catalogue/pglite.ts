@@ -1,3 +1,5 @@
+import { access, mkdir, rename, rm, rmdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { PGlite, type Transaction } from '@electric-sql/pglite'
 import { KeepsakeError } from '../media/index.ts'
 import { databaseError } from './database-error.ts'
@@ -107,7 +109,7 @@ export class PgliteDatabase implements Database {
 export async function openPglite(options: PgliteOptions): Promise<PgliteDatabase> {
   let pglite: PGlite
   try {
-    pglite = await PGlite.create(options.dir === 'memory' ? 'memory://' : options.dir)
+    pglite = options.dir === 'memory' ? await PGlite.create('memory://') : await openFolder(options.dir)
   } catch (error) {
     throw databaseError(error)
   }
@@ -120,6 +122,28 @@ export async function openPglite(options: PgliteOptions): Promise<PgliteDatabase
     await pglite.close()
     throw error
   }
+}
+
+/**
+ * PGlite makes a cluster file by file, and one that was cut off between (kill -9, a full disk) can never be opened
+ * again. So a new one is made beside, and gets its name when it is whole.
+ */
+async function openFolder(dir: string): Promise<PGlite> {
+  const made = await access(join(dir, 'PG_VERSION')).then(
+    () => true,
+    () => false,
+  )
+  if (!made) {
+    const unfinished = `${resolve(dir)}.unfinished`
+    await rm(unfinished, { recursive: true, force: true })
+    await mkdir(unfinished, { recursive: true, mode: 0o700 })
+    const pglite = await PGlite.create(unfinished)
+    await pglite.close()
+    // Refused where a folder with other things in it has the name.
+    await rmdir(dir).catch(() => {})
+    await rename(unfinished, dir)
+  }
+  return PGlite.create(dir)
 }
 
 type Row = Readonly<Record<string, unknown>>
