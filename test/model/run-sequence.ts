@@ -86,7 +86,7 @@ class Run {
   }
 
   async #try(act: Act): Promise<void> {
-    const { keepsake } = this.world
+    const { keepsake, mortal } = this.world
     switch (act.do) {
       case 'import':
         return this.#import(act)
@@ -113,7 +113,9 @@ class Run {
         return this.world.sweep()
       case 'overtake':
         await this.world.jump(31)
-        return this.world.sweep()
+        // Its process may be dead by now, and another one may be up: that one's sweep is not this act's.
+        if (!mortal.killed) await this.world.sweep()
+        return
     }
   }
 
