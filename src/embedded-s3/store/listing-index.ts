@@ -55,7 +55,7 @@ export class ListingIndex {
       if (version !== SCHEMA_VERSION) throw new Error(`version ${String(version)}`)
       // Reads a page of each table; damage elsewhere shows when it is met.
       db.prepare('select count(*) from intents').get()
-      db.prepare('select max(key) from objects').get()
+      db.prepare('select key from objects order by bucket desc, key desc limit 1').get()
       return new ListingIndex(db)
     } catch {
       db?.close()
