@@ -393,6 +393,11 @@ describe('never a 500 for bad input', () => {
     expect(heard).toMatch(/^HTTP\/1.1 400 [\s\S]*RequestHeaderSectionTooLarge/)
   })
 
+  test('headers that stop coming', async () => {
+    const heard = await converse((socket) => socket.write('GET / HTTP/1.1\r\nHost: h\r\nx-slow'))
+    expect(heard).toMatch(/^HTTP\/1.1 400 [\s\S]*RequestTimeout/)
+  })
+
   test('HEAD has no body, not even of an error', async () => {
     const { status, body, headers } = await call(server, { method: 'HEAD', path: object('missing') })
     expect([status, body.length]).toEqual([404, 0])
