@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedS3 } from './index.ts'
 import { sign } from './sigv4.ts'
-import { Bench, BUCKET, call, presigned, type RawRequest, send, signed } from './test-kit.ts'
+import { Bench, BUCKET, call, presigned, type RawRequest, send, signed } from './testing/test-kit.ts'
 
 const bench = new Bench()
 let server: EmbeddedS3
