@@ -70,9 +70,10 @@ export class SpoolFile implements ByteReader {
     return buffer.subarray(0, filled)
   }
 
-  /** All bytes from the start. Every chunk is a buffer of its own: a socket may hold it for as long as it likes. */
-  async *stream(): AsyncGenerator<Uint8Array, void, undefined> {
-    for (let at = 0; at < this.#written; at += blockSize) yield await this.read(at, blockSize)
+  /** A range. Every chunk is a buffer of its own: a socket may hold it for as long as it likes. */
+  async *stream(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+    const last = Math.min(end, this.#written)
+    for (let at = start; at < last; at += blockSize) yield await this.read(at, Math.min(blockSize, last - at))
   }
 
   dispose(): Promise<void> {

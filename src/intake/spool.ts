@@ -105,7 +105,7 @@ function inFile(file: SpoolFile, sha256: string): Spooled {
     sha256,
     path: file.path,
     bytes: undefined,
-    open: () => () => file.stream(),
+    open: () => ({ read: (start, end) => file.stream(start, end) }),
     read: (offset, length) => file.read(offset, length),
     dispose: () => file.dispose(),
   }

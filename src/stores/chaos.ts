@@ -1,5 +1,6 @@
 import { KeepsakeError } from '../media/index.ts'
-import type { ListedObject, ObjectBody, ObjectContent, ObjectStore, PutRequest } from './object-store.ts'
+import type { CheckedBody, ObjectContent, ObjectStore } from './object-store.ts'
+import { readBody } from './read-body.ts'
 
 /**
  * What becomes of a call.
@@ -11,7 +12,20 @@ import type { ListedObject, ObjectBody, ObjectContent, ObjectStore, PutRequest }
 export type ChaosOutcome = 'ok' | 'fail' | 'applied-but-errored' | 'lands-later'
 
 export type ChaosCall = {
-  readonly verb: 'put' | 'get' | 'head' | 'delete' | 'list' | 'check'
+  readonly verb:
+    | 'put'
+    | 'get'
+    | 'head'
+    | 'delete'
+    | 'list'
+    | 'check'
+    | 'copy'
+    | 'createMultipart'
+    | 'putPart'
+    | 'completeMultipart'
+    | 'abortMultipart'
+    | 'listParts'
+    | 'listMultipart'
   readonly keys: readonly string[]
   /** 0 for the first call of the store. */
   readonly number: number
@@ -74,6 +88,17 @@ export function createChaosStore(inner: ObjectStore, options: ChaosOptions): Cha
     return await apply()
   }
 
+  async function* listed<T>(
+    verb: ChaosCall['verb'],
+    keys: readonly string[],
+    open: () => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined> {
+    const { outcome, error } = await decide(verb, keys)
+    if (outcome === 'fail' || outcome === 'lands-later') throw error
+    yield* open()
+    if (outcome !== 'ok') throw error
+  }
+
   return {
     name: inner.name,
     calls,
@@ -98,10 +123,66 @@ export function createChaosStore(inner: ObjectStore, options: ChaosOptions): Cha
         apply: () => inner.put(request),
         keep: async () => {
           const { signal: _, ...rest } = request
-          const body = await snapshot(request.body)
+          const body = await snapshot(request)
           return () => inner.put({ ...rest, body })
         },
       }),
+
+    copy: (request) =>
+      write({
+        verb: 'copy',
+        keys: [request.key],
+        apply: () => inner.copy(request),
+        keep: async () => {
+          const { signal: _, ...rest } = request
+          return () => inner.copy(rest)
+        },
+      }),
+
+    createMultipart: (request) =>
+      write({
+        verb: 'createMultipart',
+        keys: [request.key],
+        apply: () => inner.createMultipart(request),
+        keep: async () => {
+          const { signal: _, ...rest } = request
+          return () => inner.createMultipart(rest)
+        },
+      }),
+
+    putPart: (upload, request) =>
+      write({
+        verb: 'putPart',
+        keys: [upload.key],
+        apply: () => inner.putPart(upload, request),
+        keep: async () => {
+          const { signal: _, ...rest } = request
+          const body = await snapshot(request)
+          return () => inner.putPart(upload, { ...rest, body })
+        },
+      }),
+
+    completeMultipart: (upload, parts, call) =>
+      write({
+        verb: 'completeMultipart',
+        keys: [upload.key],
+        apply: () => inner.completeMultipart(upload, parts, call),
+        keep: async () => {
+          const { signal: _, ...rest } = call ?? {}
+          return () => inner.completeMultipart(upload, [...parts], rest)
+        },
+      }),
+
+    abortMultipart: (upload, call) =>
+      write({
+        verb: 'abortMultipart',
+        keys: [upload.key],
+        apply: () => inner.abortMultipart(upload, call),
+        keep: async () => () => inner.abortMultipart(upload),
+      }),
+
+    listParts: (upload, call) => listed('listParts', [upload.key], () => inner.listParts(upload, call)),
+    listMultipart: (call) => listed('listMultipart', [], () => inner.listMultipart(call)),
 
     delete: (keys, call) =>
       write({
@@ -120,16 +201,11 @@ export function createChaosStore(inner: ObjectStore, options: ChaosOptions): Cha
 
     head: (key, call) => read('head', [key], () => inner.head(key, call)),
 
-    async *list(call): AsyncGenerator<ListedObject> {
-      const { outcome, error } = await decide('list', [])
-      if (outcome === 'fail' || outcome === 'lands-later') throw error
-      yield* inner.list(call)
-      if (outcome !== 'ok') throw error
-    },
-
+    list: (call) => listed('list', [], () => inner.list(call)),
     check: (call) => read('check', [], () => inner.check(call)),
     signGet: (key, call) => inner.signGet(key, call),
     signPut: (key, call) => inner.signPut(key, call),
+    signPart: (upload, call) => inner.signPart(upload, call),
     close: () => inner.close(),
   }
 }
@@ -150,10 +226,9 @@ export function seededChaos(
   }
 }
 
-async function snapshot(body: ObjectBody): Promise<PutRequest['body']> {
-  if (body instanceof Uint8Array) return Uint8Array.from(body)
+async function snapshot({ body, size }: CheckedBody): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
-  for await (const piece of body()) pieces.push(Uint8Array.from(piece))
+  for await (const piece of readBody(body, size)) pieces.push(Uint8Array.from(piece))
   return Buffer.concat(pieces)
 }
 

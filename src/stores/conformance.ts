@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describeCopy } from './conformance/copy.ts'
 import { describeDelete } from './conformance/delete.ts'
 import { describeGetAndHead } from './conformance/get.ts'
 import { describeList } from './conformance/list.ts'
+import { describeMultipart } from './conformance/multipart.ts'
 import { describePut } from './conformance/put.ts'
 import { describeSignedUrls } from './conformance/urls.ts'
 import type { ObjectStore } from './object-store.ts'
@@ -14,6 +16,10 @@ export type OpenObjectStore = () => Promise<{ readonly store: ObjectStore; close
 export type ConformanceOptions = {
   /** Whether the store's signed URLs can be fetched. Default: true. */
   readonly urls?: boolean
+  /** Whether create-only copies and completions hold between writers at the same moment, too. Default: true. */
+  readonly exact?: boolean
+  /** Whether the server behind the store knows copies and multipart. Default: true. */
+  readonly multipart?: boolean
 }
 
 /**
@@ -25,6 +31,7 @@ export type ConformanceOptions = {
  */
 export function describeObjectStore(name: string, open: OpenObjectStore, options: ConformanceOptions = {}): void {
   describe(name, () => {
+    const { urls = true, exact = true, multipart = true } = options
     let opened: Awaited<ReturnType<OpenObjectStore>> | undefined
     const root = `conformance/${randomUUID()}/`
     let count = 0
@@ -48,7 +55,11 @@ export function describeObjectStore(name: string, open: OpenObjectStore, options
     describeGetAndHead(store, newKey)
     describeDelete(store, newKey)
     describeList(store, newKey)
-    describeSignedUrls(store, newKey, options.urls ?? true)
+    describeSignedUrls(store, newKey, urls)
+    if (multipart) {
+      describeCopy(store, newKey, exact)
+      describeMultipart(store, newKey, urls, exact)
+    }
 
     it('says that it can be used', async () => {
       await expect(store().check()).resolves.toBeUndefined()

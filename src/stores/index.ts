@@ -11,25 +11,47 @@ export { createMemoryStore, type MemoryStoreOptions } from './memory.ts'
 export { checkObjectKey, compareObjectKeys } from './object-key.ts'
 export type {
   CallOptions,
+  CheckedBody,
+  CompleteMultipartOptions,
+  CopyRequest,
+  CreateMultipartRequest,
   DeleteResult,
   GetOptions,
+  ListedMultipart,
   ListedObject,
+  ListedPart,
+  ListMultipartOptions,
   ListOptions,
+  ListPartsOptions,
+  MultipartPart,
+  MultipartUpload,
   ObjectBody,
   ObjectContent,
   ObjectHead,
+  ObjectSettings,
   ObjectStore,
+  PutPartRequest,
   PutRequest,
+  RangedBody,
   SignedRequest,
   SignedUrl,
   SignGetOptions,
+  SignPartOptions,
   SignPutOptions,
 } from './object-store.ts'
+export { multipartLimits, type PartPlan, type PartRange, partRanges, planParts } from './part-plan.ts'
+export { readBody } from './read-body.ts'
 export {
   awsCredentials,
+  type Capabilities,
+  type CopyLimits,
   type Credentials,
   type CredentialsProvider,
   createS3Store,
+  type MultipartOptions,
   openS3Store,
+  type ProviderName,
+  providers,
   type S3StoreOptions,
 } from './s3/index.ts'
+export { type SweepOptions, type SweepResult, sweepMultipart } from './sweep.ts'

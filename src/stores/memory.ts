@@ -1,6 +1,8 @@
-import { createHash, createHmac, hash, randomBytes } from 'node:crypto'
+import { createHmac, hash, randomBytes } from 'node:crypto'
 import { KeepsakeError } from '../media/index.ts'
 import { throwIfAborted } from './abort.ts'
+import { checkContent, collect, createMemoryMultipart, type WriteObject } from './memory-multipart.ts'
+import { checkPartNumber } from './multipart-checks.ts'
 import { checkObjectKey, compareObjectKeys } from './object-key.ts'
 import type {
   CallOptions,
@@ -9,8 +11,8 @@ import type {
   ListOptions,
   ObjectContent,
   ObjectHead,
+  ObjectSettings,
   ObjectStore,
-  PutRequest,
   SignedUrl,
 } from './object-store.ts'
 
@@ -21,7 +23,7 @@ export type MemoryStoreOptions = {
   readonly now?: () => number
 }
 
-type Entry = { readonly head: ObjectHead; readonly bytes: Uint8Array }
+type Entry = { readonly head: ObjectHead; readonly settings: ObjectSettings; readonly bytes: Uint8Array }
 
 /**
  * An object store in this process's memory, for tests and models. Its signed URLs (`memory://…`) are well-formed and
@@ -37,6 +39,22 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ObjectStore
     const entry = entries.get(key)
     if (!entry) throw new KeepsakeError('object_missing', `There is no object '${key}' in ${name}.`)
     return entry
+  }
+  /** Waits for nothing, so that create-only is exact. */
+  const write: WriteObject = (key, bytes, settings, createOnly, etag) => {
+    if (createOnly && entries.has(key)) {
+      throw new KeepsakeError('object_exists', `An object '${key}' exists in ${name}.`)
+    }
+    const head = {
+      key,
+      size: bytes.length,
+      etag: etag ?? `"${hash('md5', bytes, 'hex')}"`,
+      contentType: settings.contentType,
+      lastModified: new Date(Math.floor(now() / 1000) * 1000),
+      metadata: { ...settings.metadata },
+    }
+    entries.set(key, { head, settings, bytes })
+    return { etag: head.etag }
   }
   const sign = (method: string, key: string, expiresIn: number, at: Date | undefined, signed: unknown): SignedUrl => {
     checkObjectKey(key)
@@ -61,23 +79,29 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ObjectStore
 
     async put(request) {
       checkObjectKey(request.key)
-      const bytes = await collect(name, request)
-      checkContent(name, request, bytes)
-      // From here on nothing waits, so that create-only is exact.
-      if ((request.createOnly ?? true) && entries.has(request.key)) {
-        throw new KeepsakeError('object_exists', `An object '${request.key}' exists in ${name}.`)
-      }
-      const head = {
-        key: request.key,
-        size: bytes.length,
-        etag: `"${createHash('md5').update(bytes).digest('hex')}"`,
-        contentType: request.contentType,
-        lastModified: new Date(Math.floor(now() / 1000) * 1000),
-        metadata: { ...request.metadata },
-      }
-      entries.set(request.key, { head, bytes })
-      return { etag: head.etag }
+      const bytes = await collect(name, request, request.signal)
+      checkContent(name, request.key, request, bytes)
+      return write(request.key, bytes, request, request.createOnly ?? true)
     },
+
+    async copy({ source, key, sourceEtag, settings, createOnly = true, signal }) {
+      throwIfAborted(name, signal)
+      checkObjectKey(source)
+      checkObjectKey(key)
+      const entry = find(source)
+      if (sourceEtag !== undefined && entry.head.etag !== sourceEtag) {
+        throw new KeepsakeError(
+          'object_missing',
+          `There is no object '${source}' with the tag ${sourceEtag} in ${name}.`,
+        )
+      }
+      if (source === key && !createOnly && !settings) {
+        throw new KeepsakeError('invalid_request', `A copy of '${key}' onto itself needs other settings.`)
+      }
+      return write(key, entry.bytes, settings ?? entry.settings, createOnly)
+    },
+
+    ...createMemoryMultipart({ name, now, write, etagOf: (key) => entries.get(key)?.head.etag }),
 
     async get(key: string, options: GetOptions = {}): Promise<ObjectContent> {
       throwIfAborted(name, options.signal)
@@ -129,31 +153,20 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ObjectStore
       headers: { ...headers },
     }),
 
+    signPart: ({ key, uploadId }, { partNumber, expiresIn, at, headers = {} }) => {
+      checkPartNumber(partNumber)
+      return {
+        ...sign('PUT', key, expiresIn, at, [uploadId, partNumber, headers]),
+        method: 'PUT',
+        headers: { ...headers },
+      }
+    },
+
     async check(options: CallOptions = {}) {
       throwIfAborted(name, options.signal)
     },
 
     async close() {},
-  }
-}
-
-async function collect(name: string, { body, signal }: PutRequest): Promise<Uint8Array> {
-  throwIfAborted(name, signal)
-  if (body instanceof Uint8Array) return Uint8Array.from(body)
-  const all: Uint8Array[] = []
-  for await (const piece of body()) {
-    throwIfAborted(name, signal)
-    all.push(Uint8Array.from(piece))
-  }
-  return Buffer.concat(all)
-}
-
-function checkContent(name: string, request: PutRequest, bytes: Uint8Array): void {
-  if (bytes.length !== request.size || hash('sha256', bytes, 'hex') !== request.sha256) {
-    throw new KeepsakeError(
-      'content_mismatch',
-      `${name} got other bytes for '${request.key}' than announced, and wrote nothing.`,
-    )
   }
 }
 

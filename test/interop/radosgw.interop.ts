@@ -26,10 +26,15 @@ async function makeBucket(): Promise<string> {
   return bucket
 }
 
-describeObjectStore('the S3 store on radosgw', async () => {
-  const store = createS3Store({ ...place, bucket: await makeBucket() })
-  return { store, close: () => store.close() }
-})
+describeObjectStore(
+  'the S3 store on radosgw',
+  async () => {
+    const store = createS3Store({ ...place, bucket: await makeBucket() })
+    return { store, close: () => store.close() }
+  },
+  // radosgw 16 replaces what is there by a copy or a completion, so the store looks first.
+  { exact: false },
+)
 
 describe('what radosgw refuses is told', () => {
   it('a bucket that is not there', async () => {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { expect } from 'vitest'
+import { expect, it } from 'vitest'
 import type { ErrorCode, KeepsakeError } from '../../media/index.ts'
 import type { ObjectStore, PutRequest } from '../object-store.ts'
 
@@ -27,6 +27,13 @@ export async function collectAll<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
   return all
+}
+
+/** A test that is there only where it applies. */
+export function onlyIf(applies: boolean): (name: string, test: () => Promise<void>) => void {
+  return (name, test) => {
+    if (applies) it(name, test)
+  }
 }
 
 /** A KeepsakeError with a code, for `rejects`. */

@@ -10,6 +10,8 @@ describe('where a bucket is', () => {
   it.each([
     [{}, 'https://media.s3.eu-west-1.amazonaws.com/a/b%20c.png'],
     [{ region: 'cn-north-1' }, 'https://media.s3.cn-north-1.amazonaws.com.cn/a/b%20c.png'],
+    [{ dualStack: true }, 'https://media.s3.dualstack.eu-west-1.amazonaws.com/a/b%20c.png'],
+    [{ dualStack: true, forcePathStyle: true }, 'https://s3.dualstack.eu-west-1.amazonaws.com/media/a/b%20c.png'],
     [{ bucket: 'my.media' }, 'https://s3.eu-west-1.amazonaws.com/my.media/a/b%20c.png'],
     [{ forcePathStyle: true }, 'https://s3.eu-west-1.amazonaws.com/media/a/b%20c.png'],
     [{ endpoint: 'http://127.0.0.1:9000/' }, 'http://127.0.0.1:9000/media/a/b%20c.png'],
@@ -30,6 +32,7 @@ describe('where a bucket is', () => {
     { endpoint: 'ftp://host' },
     { endpoint: 'https://user:password@host' },
     { endpoint: 'http://127.0.0.1:9000', forcePathStyle: false },
+    { endpoint: 'https://s3.example.com', dualStack: true },
   ])('%j is refused', (options) => {
     expect(() => at(options)).toThrow(expect.objectContaining({ code: 'invalid_setting' }))
   })

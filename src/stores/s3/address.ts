@@ -8,6 +8,8 @@ export type AddressOptions = {
   readonly endpoint?: string
   /** `https://host/bucket/key` instead of `https://bucket.host/key`. Default: true for an endpoint other than AWS's. */
   readonly forcePathStyle?: boolean
+  /** AWS's endpoint for IPv4 and IPv6. Not together with `endpoint`. Default: false. */
+  readonly dualStack?: boolean
 }
 
 /** Where a bucket is reached, with all that does not change from key to key worked out once. */
@@ -34,7 +36,13 @@ export function bucketAddress(options: AddressOptions): Address {
   if (!/^[a-z0-9-]+$/.test(region)) {
     throw new KeepsakeError('invalid_setting', `'${region}' is not a region such as us-east-1. Look at AWS_REGION.`)
   }
-  const url = endpointUrl(options.endpoint ?? awsEndpoint(region))
+  if (options.dualStack && options.endpoint !== undefined) {
+    throw new KeepsakeError(
+      'invalid_setting',
+      'AWS_USE_DUALSTACK_ENDPOINT is about the endpoints of AWS, and S3_ENDPOINT names another. Unset one of them.',
+    )
+  }
+  const url = endpointUrl(options.endpoint ?? awsEndpoint(region, options.dualStack ?? false))
   const isAws = /\.amazonaws\.com(\.cn)?$/.test(url.hostname)
   // A dot in the name does not match AWS's wildcard certificate (AWS, "Virtual hosting of buckets").
   const pathStyle = options.forcePathStyle ?? (!isAws || bucket.includes('.'))
@@ -56,8 +64,9 @@ export function keyPath(address: Address, key: string): string {
   return address.keyPrefix + encodeKey(key)
 }
 
-function awsEndpoint(region: string): string {
-  return `https://s3.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}`
+/** AWS, "Making requests to Amazon S3 over IPv6": the dual-stack endpoints. */
+function awsEndpoint(region: string, dualStack: boolean): string {
+  return `https://s3.${dualStack ? 'dualstack.' : ''}${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}`
 }
 
 function endpointUrl(endpoint: string): URL {

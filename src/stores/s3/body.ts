@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { KeepsakeError } from '../../media/index.ts'
 import type { ObjectBody } from '../object-store.ts'
+import { readBody } from '../read-body.ts'
 import type { Watch } from './watch.ts'
 
 /** Larger bodies in memory go out in pieces, so that the deadline sees progress. */
@@ -60,7 +61,7 @@ export class OutgoingBody {
   }
 
   async *#source(): AsyncGenerator<Uint8Array> {
-    if (!(this.#body instanceof Uint8Array)) return yield* this.#body()
+    if (!(this.#body instanceof Uint8Array)) return yield* readBody(this.#body, this.#size)
     for (let start = 0; start < this.#size; start += pieceSize) yield this.#body.subarray(start, start + pieceSize)
   }
 
@@ -130,11 +131,16 @@ function cutOff(received: number, announced: number): KeepsakeError {
 }
 
 /** A small answer as text. */
-export async function readText(body: Dispatcher.ResponseData['body'], limit: number): Promise<string> {
+export async function readText(
+  body: Dispatcher.ResponseData['body'],
+  limit: number,
+  watch?: Pick<Watch, 'touch'>,
+): Promise<string> {
   const pieces: Buffer[] = []
   let size = 0
   for await (const piece of body) {
     if (!(piece instanceof Uint8Array)) continue
+    watch?.touch()
     size += piece.length
     if (size > limit) {
       body.destroy()

@@ -4,9 +4,11 @@ import { abortReason } from '../abort.ts'
 import type { ObjectBody } from '../object-store.ts'
 import { type Address, keyPath } from './address.ts'
 import { OutgoingBody, readText } from './body.ts'
+import { emptySha256 } from './canonical.ts'
 import type { ActiveSigner, CredentialsKeeper } from './credentials.ts'
 import { canonicalQuery } from './encode.ts'
 import { failedConnection, failedResponse, type RequestContext } from './errors.ts'
+import { type Capabilities, type ProviderName, providerOfAnswer, providerOfHost, providers } from './providers.ts'
 import { backoffMillis, pause, RetryBudget } from './retry.ts'
 import { Watch } from './watch.ts'
 
@@ -22,6 +24,8 @@ export type S3Request = {
   readonly signal?: AbortSignal | undefined
   /** Default: that of the client. */
   readonly attempts?: number
+  /** The longest wait without progress, in milliseconds, where it differs from the client's. */
+  readonly stallMillis?: number
 }
 
 export type S3Response = {
@@ -38,6 +42,8 @@ export type S3ClientOptions = {
   readonly bucket: string
   readonly region: string
   readonly credentials: CredentialsKeeper
+  /** Default: by the host, or else by what answers. */
+  readonly provider: ProviderName | undefined
   /** Most connections at a time. */
   readonly connections: number
   /** The longest wait without progress, in milliseconds. */
@@ -59,11 +65,13 @@ export class S3Client {
   readonly #options: S3ClientOptions
   readonly #pool: Pool
   readonly #budget = new RetryBudget()
+  #provider: ProviderName | undefined
   #clockOffset = 0
   #lastSuccess = Number.NEGATIVE_INFINITY
 
   constructor(options: S3ClientOptions) {
     this.#options = options
+    this.#provider = options.provider ?? providerOfHost(options.address.host)
     this.#pool = new Pool(options.address.origin, {
       connections: options.connections,
       pipelining: 1,
@@ -88,6 +96,30 @@ export class S3Client {
   /** When the bucket last answered with success, in milliseconds of the process's own clock. */
   get lastSuccess(): number {
     return this.#lastSuccess
+  }
+
+  /** What the store can do, as far as it is known; a store that has not answered yet is taken for a faithful one. */
+  get capabilities(): Capabilities {
+    return providers[this.#provider ?? 'other']
+  }
+
+  /** The same, known for certain: a store that has not answered yet is asked for something. */
+  async learnCapabilities(signal: AbortSignal | undefined): Promise<Capabilities> {
+    if (this.#provider === undefined) {
+      await this.sendForHeaders({ method: 'HEAD', payloadHash: emptySha256, signal }).catch((error: unknown) => {
+        // Any answer will do.
+        if (this.#provider === undefined) throw error
+      })
+    }
+    return this.capabilities
+  }
+
+  get bucket(): string {
+    return this.#options.bucket
+  }
+
+  get storeName(): string {
+    return this.#options.storeName
   }
 
   context(request: Pick<S3Request, 'method' | 'key'>): RequestContext {
@@ -131,7 +163,8 @@ export class S3Client {
   /** The same, with the body read as text and made into something by `parse`. */
   sendForText<T>(request: S3Request, limit: number, parse: (text: string) => T): Promise<T> {
     return this.send(request, async ({ body, watch }) => {
-      const text = await readText(body, limit)
+      // Blanks that come while the store is at work are progress.
+      const text = await readText(body, limit, watch)
       watch.end()
       return parse(text)
     })
@@ -167,7 +200,7 @@ export class S3Client {
       payloadHash: request.payloadHash,
       at: new Date(Date.now() + this.#clockOffset),
     })
-    const watch = new Watch(storeName, this.#options.stallMillis, request.signal)
+    const watch = new Watch(storeName, request.stallMillis ?? this.#options.stallMillis, request.signal)
     let outgoing: OutgoingBody | undefined
     let incoming: Dispatcher.ResponseData['body'] | undefined
     try {
@@ -185,6 +218,7 @@ export class S3Client {
       })
       incoming = response.body
       const received = flatHeaders(response.headers)
+      this.#provider ??= providerOfAnswer(received)
       if (response.statusCode < 300) {
         this.#lastSuccess = performance.now()
         return await read({ status: response.statusCode, headers: received, body: response.body, watch })

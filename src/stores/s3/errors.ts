@@ -68,6 +68,24 @@ const rules: Readonly<Record<string, Rule>> = {
     say: (c) => `There is no object ${object(c)} in ${c.storeName}.`,
     retryable: false,
   },
+  NoSuchUpload: {
+    code: 'object_missing',
+    say: (c) =>
+      `There is no such multipart upload of ${object(c)} in ${c.storeName}: it was completed, aborted or swept. Begin a new one.`,
+    retryable: false,
+  },
+  InvalidPart: {
+    code: 'invalid_request',
+    say: (c) => `The parts that were named for ${object(c)} are not those that ${c.storeName} has. List its parts.`,
+  },
+  InvalidPartOrder: {
+    code: 'invalid_request',
+    say: (c) => `The parts of ${object(c)} are not named in the order of their numbers.`,
+  },
+  EntityTooSmall: {
+    code: 'invalid_request',
+    say: (c) => `A part of ${object(c)} other than the last has fewer than 5 MiB.`,
+  },
   PreconditionFailed: {
     code: 'object_exists',
     say: (c) => `An object ${object(c)} exists in ${c.storeName}. It was not touched; ask with head what it is.`,
@@ -133,7 +151,7 @@ export function failedResponse(context: RequestContext, response: FailedResponse
   const options = { retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined, status }
   const region = headers['x-amz-bucket-region'] ?? answer.region
   if (region && region !== context.region && /^[a-z0-9-]+$/.test(region) && [301, 307, 400].includes(status)) {
-    const message = `The bucket '${context.bucket}' is in the region ${region}, not in ${context.region}. Set AWS_REGION=${region}.`
+    const message = `The bucket '${context.bucket}' is in the region ${region}, not in ${context.region}. Set AWS_REGION=${region}. (${s3Code})`
     return build('store_denied', message, s3Code, { ...options, retryable: false })
   }
   return failureOf(context, s3Code, answer.message, options)

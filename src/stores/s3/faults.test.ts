@@ -32,7 +32,9 @@ async function storeOn(steps: [Step, ...Step[]], options: Partial<S3StoreOptions
 }
 
 function placeOf(server: Pick<ScriptedServer, 'url'>) {
-  return { bucket: 'bucket', region: 'us-east-1', endpoint: server.url, random: () => 0 }
+  // In one piece, however large: parts have a test file of their own.
+  const multipart = { threshold: 5 * 1024 ** 3 }
+  return { bucket: 'bucket', region: 'us-east-1', endpoint: server.url, random: () => 0, multipart }
 }
 
 async function failureOf(work: Promise<unknown>): Promise<KeepsakeError> {
@@ -201,12 +203,12 @@ describe('a put', () => {
     expect(server.requests).toHaveLength(0)
   })
 
-  it('larger than one PUT takes is refused before it is read', async () => {
+  it('larger than an object can be is refused before it is read', async () => {
     const { store, server } = await storeOn([written])
     const body = () => {
       throw new Error('It was read.')
     }
-    await expect(put(store, { body, size: 5 * 1024 ** 3 + 1 })).rejects.toEqual(withCode('content_too_large'))
+    await expect(put(store, { body, size: 5 * 1024 ** 4 + 1 })).rejects.toEqual(withCode('content_too_large'))
     expect(server.requests).toHaveLength(0)
   })
 
@@ -347,7 +349,8 @@ describe('what S3 refuses', () => {
     for (const error of [await failureOf(store.check()), await failureOf(put(store))]) {
       expect(error.code).toBe('store_denied')
       expect(error.message).toBe(
-        "The bucket 'bucket' is in the region eu-west-3, not in us-east-1. Set AWS_REGION=eu-west-3.",
+        "The bucket 'bucket' is in the region eu-west-3, not in us-east-1. Set AWS_REGION=eu-west-3. " +
+          `(${error.details.s3Code})`,
       )
     }
   })

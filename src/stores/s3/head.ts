@@ -1,6 +1,45 @@
 import { KeepsakeError } from '../../media/index.ts'
-import type { ObjectHead } from '../object-store.ts'
+import { checkObjectKey } from '../object-key.ts'
+import type { CallOptions, ObjectHead } from '../object-store.ts'
+import { emptySha256 } from './canonical.ts'
+import type { S3Client, S3Request } from './client.ts'
 import { decodeMetadata } from './metadata.ts'
+
+/** An object's head with the headers that the port does not know. */
+export type HeadWithHeaders = ObjectHead & { readonly headers: Readonly<Record<string, string>> }
+
+/** A success within this time (milliseconds) proves well enough that the bucket exists. */
+const bucketSeenMillis = 60_000
+
+/** AWS, HeadObject. Undefined where there is no object, in a bucket that is there. */
+export async function headObject(
+  client: S3Client,
+  key: string,
+  { signal }: CallOptions,
+): Promise<HeadWithHeaders | undefined> {
+  checkObjectKey(key)
+  const request: S3Request = { method: 'HEAD', key, payloadHash: emptySha256, signal }
+  try {
+    const headers = await client.sendForHeaders(request)
+    const { contentLength: _, ...head } = parseHead(key, headers)
+    return { ...head, headers }
+  } catch (error) {
+    if (!KeepsakeError.is(error) || error.details.httpStatus !== 404) throw error
+  }
+  await makeSureOfBucket(client, signal)
+  return undefined
+}
+
+/** HEAD of an object is 404 without a word also where the bucket is missing, and then nothing is known of objects. */
+async function makeSureOfBucket(client: S3Client, signal: AbortSignal | undefined): Promise<void> {
+  if (performance.now() - client.lastSuccess < bucketSeenMillis) return
+  try {
+    await client.sendForHeaders({ method: 'HEAD', payloadHash: emptySha256, signal })
+  } catch (error) {
+    // Who may read objects may still not be allowed to ask for the bucket; a 403 says that it exists.
+    if (!KeepsakeError.is(error) || error.details.httpStatus !== 403) throw error
+  }
+}
 
 /** What the headers of HEAD and GET say of an object. @throws {KeepsakeError} `store_unavailable` where they do not. */
 export function parseHead(

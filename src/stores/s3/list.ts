@@ -88,7 +88,7 @@ function parseItem(
 }
 
 /** S3 encodes as HTML forms do, so a plus sign is a space (a real one comes as %2B). */
-function decodeKey(key: string): string {
+export function decodeKey(key: string): string {
   if (!key.includes('%') && !key.includes('+')) return key
   try {
     return decodeURIComponent(key.replaceAll('+', ' '))

@@ -1,35 +1,60 @@
 import { KeepsakeError } from '../../media/index.ts'
+import { checkPartNumber, checkUpload } from '../multipart-checks.ts'
 import { checkObjectKey } from '../object-key.ts'
 import type {
   CallOptions,
+  CompleteMultipartOptions,
+  CopyRequest,
+  CreateMultipartRequest,
   DeleteResult,
   GetOptions,
+  ListedMultipart,
   ListedObject,
+  ListedPart,
+  ListMultipartOptions,
   ListOptions,
+  ListPartsOptions,
+  MultipartPart,
+  MultipartUpload,
   ObjectContent,
   ObjectHead,
   ObjectStore,
+  PutPartRequest,
   PutRequest,
   SignedRequest,
   SignedUrl,
   SignGetOptions,
+  SignPartOptions,
   SignPutOptions,
 } from '../object-store.ts'
+import { multipartLimits, planParts } from '../part-plan.ts'
+import { putInParts } from '../put-in-parts.ts'
 import { type Address, type AddressOptions, bucketAddress } from './address.ts'
 import { incomingBody } from './body.ts'
 import { emptySha256 } from './canonical.ts'
 import { S3Client, type S3Request } from './client.ts'
+import { type CopyLimits, copyLimits, copyObject } from './copy.ts'
+import { refuseTaken } from './create-only.ts'
 import { type Credentials, CredentialsKeeper, type CredentialsProvider } from './credentials.ts'
 import { deleteObjects } from './delete.ts'
+import { encodeRfc3986 } from './encode.ts'
 import { failedConnection } from './errors.ts'
-import { parseHead } from './head.ts'
+import { headObject, parseHead } from './head.ts'
 import { listObjects } from './list.ts'
-import { encodeMetadata, encodeMetadataValue } from './metadata.ts'
+import { encodeMetadataValue } from './metadata.ts'
+import { abortMultipart, completeMultipart, createMultipart, putPart } from './multipart.ts'
+import { listMultipart, listParts } from './multipart-list.ts'
+import { checkSha256 } from './object-headers.ts'
+import type { ProviderName } from './providers.ts'
+import { maxPutBytes, putObject } from './put.ts'
 import { responseQuery } from './response-query.ts'
 
 export type S3StoreOptions = AddressOptions & {
   /** Where signed URLs point, if browsers reach the store by another address than this process. Default: `endpoint`. */
   readonly publicEndpoint?: string
+  /** Default: by the host of the endpoint, or else by how it answers. */
+  readonly provider?: ProviderName
+  readonly multipart?: MultipartOptions
   /** Default: `s3://bucket`. */
   readonly name?: string
   /** Most connections at a time; further requests wait. Default: 64. */
@@ -42,10 +67,18 @@ export type S3StoreOptions = AddressOptions & {
   readonly random?: () => number
 }
 
-/** AWS, "Uploading objects": a single PUT takes up to 5 GiB. */
-const maxPutBytes = 5 * 1024 ** 3
-/** A success within this time (milliseconds) proves well enough that the bucket exists. */
-const bucketSeenMillis = 60_000
+export type MultipartOptions = {
+  /** Bytes above which a put goes in parts. Default: 64 MiB. */
+  readonly threshold?: number
+  /** Bytes of a part, from 5 MiB; more where 10000 parts would not suffice. Default: 16 MiB. */
+  readonly partSize?: number
+  /** Parts under way at a time. Default: 4. */
+  readonly parallel?: number
+  /** The same for copies, whose bytes stay in the store. Default: 5 GiB, 512 MiB, 8. */
+  readonly copy?: Partial<CopyLimits>
+}
+
+const mebibyte = 1024 * 1024
 
 /**
  * A store with fixed credentials, at once.
@@ -80,19 +113,29 @@ class S3Store implements ObjectStore {
   readonly #client: S3Client
   readonly #credentials: CredentialsKeeper
   readonly #public: Address
+  readonly #parts: Required<Omit<MultipartOptions, 'copy'>>
+  readonly #copy: CopyLimits
 
   constructor(options: S3StoreOptions, credentials: CredentialsKeeper) {
     const address = bucketAddress(options)
     this.name = options.name ?? `s3://${options.bucket}`
     this.#public =
-      options.publicEndpoint === undefined ? address : bucketAddress({ ...options, endpoint: options.publicEndpoint })
+      options.publicEndpoint === undefined
+        ? address
+        : bucketAddress({ ...options, dualStack: false, endpoint: options.publicEndpoint })
     this.#credentials = credentials
+    const { threshold = 64 * mebibyte, partSize = 16 * mebibyte, parallel = 4, copy } = options.multipart ?? {}
+    this.#parts = { threshold: Math.min(threshold, maxPutBytes), partSize, parallel }
+    this.#copy = { ...copyLimits, ...copy }
+    checkParts(this.#parts)
+    checkParts(this.#copy)
     this.#client = new S3Client({
       storeName: this.name,
       address,
       bucket: options.bucket,
       region: options.region,
       credentials,
+      provider: options.provider,
       connections: options.connections ?? 64,
       stallMillis: (options.requestTimeout ?? 30) * 1000,
       attempts: options.attempts ?? 3,
@@ -102,30 +145,44 @@ class S3Store implements ObjectStore {
 
   async put(request: PutRequest): Promise<{ readonly etag: string }> {
     checkObjectKey(request.key)
-    const { key, body, size, sha256, signal } = request
-    if (size > maxPutBytes) {
-      throw new KeepsakeError('content_too_large', `'${key}' has ${size} bytes; one PUT takes up to ${maxPutBytes}.`)
-    }
-    if (!/^[0-9a-f]{64}$/.test(sha256)) {
-      throw new KeepsakeError('invalid_request', 'sha256 is not 64 lower-case hex digits.')
-    }
-    const headers: Record<string, string> = {
-      'content-type': request.contentType,
-      'x-amz-checksum-sha256': Buffer.from(sha256, 'hex').toString('base64'),
-      ...encodeMetadata(request.metadata ?? {}),
-    }
-    if (request.createOnly ?? true) headers['if-none-match'] = '*'
-    if (request.cacheControl !== undefined) headers['cache-control'] = request.cacheControl
-    if (request.contentDisposition !== undefined) headers['content-disposition'] = request.contentDisposition
-    const received = await this.#client.sendForHeaders({
-      method: 'PUT',
-      key,
-      headers,
-      body: { content: body, size },
-      payloadHash: sha256,
-      signal,
-    })
-    return { etag: received.etag ?? '' }
+    checkSha256(request)
+    if (request.size <= this.#parts.threshold) return putObject(this.#client, request)
+    planParts(request.size)
+    // Better known before hundreds of megabytes have gone out; the completion decides.
+    if (request.createOnly ?? true) await refuseTaken(this.#client, request.key, request.signal)
+    return putInParts(this, request, this.#parts)
+  }
+
+  copy(request: CopyRequest): Promise<{ readonly etag: string }> {
+    return copyObject(this.#client, request, this.#copy)
+  }
+
+  createMultipart(request: CreateMultipartRequest): Promise<MultipartUpload> {
+    return createMultipart(this.#client, request)
+  }
+
+  putPart(upload: MultipartUpload, request: PutPartRequest): Promise<MultipartPart> {
+    return putPart(this.#client, upload, request)
+  }
+
+  completeMultipart(
+    upload: MultipartUpload,
+    parts: readonly MultipartPart[],
+    options: CompleteMultipartOptions = {},
+  ): Promise<{ readonly etag: string }> {
+    return completeMultipart(this.#client, upload, parts, options)
+  }
+
+  abortMultipart(upload: MultipartUpload, options: CallOptions = {}): Promise<void> {
+    return abortMultipart(this.#client, upload, options)
+  }
+
+  listParts(upload: MultipartUpload, options: ListPartsOptions = {}): AsyncIterable<ListedPart> {
+    return listParts(this.#client, upload, options)
+  }
+
+  listMultipart(options: ListMultipartOptions = {}): AsyncIterable<ListedMultipart> {
+    return listMultipart(this.#client, options)
   }
 
   async get(key: string, options: GetOptions = {}): Promise<ObjectContent> {
@@ -153,16 +210,10 @@ class S3Store implements ObjectStore {
   }
 
   async head(key: string, options: CallOptions = {}): Promise<ObjectHead | undefined> {
-    checkObjectKey(key)
-    const request: S3Request = { method: 'HEAD', key, payloadHash: emptySha256, signal: options.signal }
-    try {
-      const { contentLength: _, ...head } = parseHead(key, await this.#client.sendForHeaders(request))
-      return head
-    } catch (error) {
-      if (!KeepsakeError.is(error) || error.details.httpStatus !== 404) throw error
-    }
-    await this.#makeSureOfBucket(options)
-    return undefined
+    const head = await headObject(this.#client, key, options)
+    if (!head) return undefined
+    const { headers: _, ...known } = head
+    return known
   }
 
   delete(keys: readonly string[], options: CallOptions = {}): Promise<DeleteResult> {
@@ -180,11 +231,17 @@ class S3Store implements ObjectStore {
 
   signPut(key: string, options: SignPutOptions): SignedRequest {
     checkObjectKey(key)
-    const headers: Record<string, string> = {}
-    for (const [name, value] of Object.entries(options.headers)) {
-      headers[name] = /^x-amz-meta-/i.test(name) ? encodeMetadataValue(value) : value
-    }
+    const headers = this.#signable(options.headers)
     return { ...this.#sign({ method: 'PUT', key, headers }, options), method: 'PUT', headers }
+  }
+
+  signPart(upload: MultipartUpload, options: SignPartOptions): SignedRequest {
+    checkUpload(upload)
+    checkPartNumber(options.partNumber)
+    const headers = this.#signable(options.headers ?? {})
+    // In the order of a canonical query.
+    const query = `partNumber=${options.partNumber}&uploadId=${encodeRfc3986(upload.uploadId)}`
+    return { ...this.#sign({ method: 'PUT', key: upload.key, headers, query }, options), method: 'PUT', headers }
   }
 
   /**
@@ -209,20 +266,21 @@ class S3Store implements ObjectStore {
     return this.#client.close()
   }
 
-  /** HEAD of an object is 404 without a word also where the bucket is missing, and then nothing is known of objects. */
-  async #makeSureOfBucket({ signal }: CallOptions): Promise<void> {
-    if (performance.now() - this.#client.lastSuccess < bucketSeenMillis) return
-    try {
-      await this.#client.sendForHeaders({ method: 'HEAD', payloadHash: emptySha256, signal })
-    } catch (error) {
-      // Who may read objects may still not be allowed to ask for the bucket; a 403 says that it exists.
-      if (!KeepsakeError.is(error) || error.details.httpStatus !== 403) throw error
+  /** What a store would refuse is left out of a request to it. */
+  #signable(given: Readonly<Record<string, string>>): Record<string, string> {
+    const { checksums, createOnly } = this.#client.capabilities
+    const headers: Record<string, string> = {}
+    for (const [name, value] of Object.entries(given)) {
+      if (!checksums && /^x-amz-(sdk-)?checksum-/i.test(name)) continue
+      if (createOnly.put === 'refused' && /^if-(none-)?match$/i.test(name)) continue
+      headers[name] = /^x-amz-meta-/i.test(name) ? encodeMetadataValue(value) : value
     }
+    return headers
   }
 
   #sign(
     request: { method: 'GET' | 'PUT'; key: string; headers?: Readonly<Record<string, string>>; query?: string },
-    { expiresIn, at }: SignPutOptions | SignGetOptions,
+    { expiresIn, at }: Pick<SignGetOptions, 'expiresIn' | 'at'>,
   ): SignedUrl {
     const { signer, until } = this.#credentials.current()
     const start = at?.getTime() ?? Date.now()
@@ -233,6 +291,23 @@ class S3Store implements ObjectStore {
     const url = signer.presign(this.#public, { ...request, expiresIn: life, at: signedAt })
     return { url, expiresAt: new Date(Math.floor(start / 1000) * 1000 + life * 1000) }
   }
+}
+
+function checkParts({ threshold, partSize, parallel }: CopyLimits): void {
+  const { minPartSize, maxPartSize } = multipartLimits
+  if (
+    threshold >= 0 &&
+    partSize >= minPartSize &&
+    partSize <= maxPartSize &&
+    Number.isInteger(parallel) &&
+    parallel > 0
+  ) {
+    return
+  }
+  throw new KeepsakeError(
+    'invalid_setting',
+    `Multipart with a threshold of ${threshold} bytes, parts of ${partSize} and ${parallel} at a time is not possible. A part has ${minPartSize} (5 MiB) to ${maxPartSize} bytes.`,
+  )
 }
 
 function rangeHeader({ range }: GetOptions): string | undefined {
