@@ -1,21 +1,17 @@
 /**
- * The S3 store against radosgw (Ceph), an S3 that we did not write. Needs a running one:
- *
- *   KEEPSAKE_TEST_RADOSGW=http://127.0.0.1:7480 npx vitest run --config test/interop/vitest.config.ts
- *
- * with the access key `testkey` and the secret `testsecret`, or KEEPSAKE_TEST_RADOSGW_KEY and _SECRET.
+ * The S3 store against radosgw (Ceph), an S3 that we did not write. It is started and stopped here, from Debian's
+ * packages; KEEPSAKE_TEST_RADOSGW=http://127.0.0.1:7480 names a running one instead (`testkey`, `testsecret`).
  */
+import { createHash, randomBytes } from 'node:crypto'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
-import { describe, expect, it } from 'vitest'
-import { describeObjectStore, putRequest, text, withCode } from '../../src/stores/conformance.ts'
+import { afterAll, describe, expect, it } from 'vitest'
+import { collectAll, describeObjectStore, putRequest, readAll, text, withCode } from '../../src/stores/conformance.ts'
 import { createS3Store } from '../../src/stores/index.ts'
+import { startRadosgw } from './radosgw.ts'
 
-const endpoint = process.env.KEEPSAKE_TEST_RADOSGW
-if (!endpoint) throw new Error('Set KEEPSAKE_TEST_RADOSGW to the address of a radosgw: without one nothing is tested.')
-const credentials = {
-  accessKeyId: process.env.KEEPSAKE_TEST_RADOSGW_KEY ?? 'testkey',
-  secretAccessKey: process.env.KEEPSAKE_TEST_RADOSGW_SECRET ?? 'testsecret',
-}
+const gateway = await startRadosgw()
+afterAll(() => gateway.stop())
+const { credentials, endpoint } = gateway
 const place = { endpoint, region: 'us-east-1', credentials, forcePathStyle: true }
 
 async function makeBucket(): Promise<string> {
@@ -36,6 +32,49 @@ describeObjectStore(
   { exact: false },
 )
 
+describe('large objects on radosgw', () => {
+  const mebibyte = 1024 * 1024
+  const partSize = 5 * mebibyte
+
+  it('are put by parallel parts, and copied by ranges', async () => {
+    const multipart = { threshold: partSize, partSize, parallel: 3, copy: { threshold: partSize, partSize } }
+    const store = createS3Store({ ...place, bucket: await makeBucket(), multipart })
+    const piece = randomBytes(mebibyte)
+    const pieces = 33
+    const sha256 = createHash('sha256')
+    for (let index = 0; index < pieces; index += 1) sha256.update(piece)
+    async function* body() {
+      for (let index = 0; index < pieces; index += 1) yield piece
+    }
+    const request = { ...putRequest('film', piece), body, size: pieces * mebibyte, sha256: sha256.digest('hex') }
+    const { etag } = await store.put({ ...request, metadata: { owner: 'zoë 🦊' } })
+    expect(etag).toMatch(/-7"$/)
+    await expect(store.put(request)).rejects.toEqual(withCode('object_exists'))
+    await store.copy({ source: 'film', key: 'second film' })
+    for (const key of ['film', 'second film']) {
+      const { body, ...head } = await store.get(key)
+      expect(head).toMatchObject({ size: request.size, contentType: 'text/plain', metadata: { owner: 'zoë 🦊' } })
+      const hash = createHash('sha256')
+      for await (const got of body) hash.update(got)
+      expect(hash.digest('hex')).toBe(request.sha256)
+    }
+    expect(await collectAll(store.listMultipart())).toEqual([])
+    await store.close()
+  })
+
+  it('that turn out to be others than announced leave nothing', async () => {
+    const store = createS3Store({ ...place, bucket: await makeBucket(), multipart: { threshold: partSize, partSize } })
+    const bytes = Buffer.alloc(2 * partSize)
+    const wrong = store.put(putRequest('key', bytes, { sha256: '0'.repeat(64) }))
+    await expect(wrong).rejects.toEqual(withCode('content_mismatch'))
+    expect(await store.head('key')).toBeUndefined()
+    expect(await collectAll(store.listMultipart())).toEqual([])
+    await store.put(putRequest('key', bytes))
+    expect((await readAll((await store.get('key')).body)).equals(bytes)).toBe(true)
+    await store.close()
+  })
+})
+
 describe('what radosgw refuses is told', () => {
   it('a bucket that is not there', async () => {
     const store = createS3Store({ ...place, bucket: 'keepsake-nowhere' })
@@ -48,6 +87,7 @@ describe('what radosgw refuses is told', () => {
     // Not undefined: nothing is known of an object in a bucket that is not there.
     await expect(store.head('key')).rejects.toEqual(withCode('store_denied'))
     await expect(store.get('key')).rejects.toEqual(missing)
+    await expect(store.createMultipart({ key: 'key', contentType: 'text/plain' })).rejects.toEqual(missing)
     await store.close()
   })
 
