@@ -18,7 +18,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedS3, RequestInfo } from './index.ts'
-import { Bench, BUCKET, call, credentials, sdk } from './testing/test-kit.ts'
+import { Bench, BUCKET, call, credentials, failure, sdk } from './testing/test-kit.ts'
 
 const bench = new Bench()
 const seen: RequestInfo[] = []
@@ -35,19 +35,6 @@ const put = (Key: string, Body: PutObjectCommandInput['Body'], more: Partial<Put
   s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body, ...more }))
 const get = (Key: string, more = {}) => s3.send(new GetObjectCommand({ Bucket: BUCKET, Key, ...more }))
 const text = async (Key: string, more = {}) => (await get(Key, more)).Body?.transformToString()
-const failure = async (promise: Promise<unknown>) => {
-  try {
-    await promise
-  } catch (error) {
-    if (error instanceof Error && '$metadata' in error) {
-      const { httpStatusCode } = Object(error.$metadata)
-      return `${httpStatusCode} ${error.name}`
-    }
-    throw error
-  }
-  return 'no error'
-}
-
 describe('objects by the AWS SDK', () => {
   test('what was put is what is got, with its headers and metadata', async () => {
     const stored = await put('a/picture.png', 'bytes', {

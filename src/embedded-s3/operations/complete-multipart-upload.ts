@@ -178,12 +178,11 @@ function parsePart(part: XmlElement): WantedPart {
 
 /** The parts asked for, each as it was uploaded. */
 function chooseParts(wanted: readonly WantedPart[], upload: MultipartUpload, there: readonly Part[]): Part[] {
+  if (wanted.some(({ number }, i) => number <= (wanted[i - 1]?.number ?? 0))) {
+    throw new S3Error('InvalidPartOrder', undefined, { UploadId: upload.id })
+  }
   const byNumber = new Map(there.map((part) => [part.number, part]))
   return wanted.map(({ number, etag, checksums }, i) => {
-    const previous = wanted[i - 1]
-    if (previous !== undefined && previous.number >= number) {
-      throw new S3Error('InvalidPartOrder', undefined, { UploadId: upload.id })
-    }
     const part = byNumber.get(number)
     const differs = Object.entries(checksums).some(([name, value]) => part?.checksums[name] !== value)
     if (part === undefined || part.etag !== etag || differs) {

@@ -183,3 +183,17 @@ export function send(
 export function call(server: Pick<EmbeddedS3, 'port' | 'region'>, raw: RawRequest): Promise<RawResponse> {
   return send(server, signed(server, raw))
 }
+
+/** Status and code of the error that an SDK's call ends with. */
+export async function failure(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise
+  } catch (error) {
+    if (error instanceof Error && '$metadata' in error) {
+      const { httpStatusCode } = Object(error.$metadata)
+      return `${httpStatusCode} ${error.name}`
+    }
+    throw error
+  }
+  return 'no error'
+}
