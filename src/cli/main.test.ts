@@ -69,7 +69,7 @@ describe('docs/cli.md', () => {
   const text = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8')
 
   it('documents every verb and every exit code', () => {
-    for (const verb of ['serve', 'import', 'ls', 'show', 'url', 'rm', 'audit', 'demo']) {
+    for (const verb of ['serve', 'import', 'ls', 'show', 'url', 'rm', 'audit', 's3', 'demo']) {
       expect(text).toContain(`keepsake ${verb}`)
     }
     for (const code of Object.values(exitCodes)) expect(text).toMatch(new RegExp(`^\\| ${code} \\|`, 'm'))

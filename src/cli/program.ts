@@ -125,6 +125,27 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
     .action(async (id, options) => done(await (await import('./verbs/audit.ts')).auditVerb(id, options, io)))
 
   program
+    .command('s3')
+    .summary('run the embedded S3 by itself')
+    .description('Serves a folder as S3, for development, tests and small installations; without Keepsake.')
+    .exitOverride()
+    .requiredOption('--dir <folder>', 'where buckets and objects lie; made if missing')
+    .option('--host <address>', 'where to listen', '127.0.0.1')
+    .option('--port <number>', 'where to listen; 0 for any that is free', '9000')
+    .option('-b, --bucket <name>', 'a bucket to make if it is missing, repeatable', collect, [])
+    .option('--json', 'JSON on standard output, and errors as JSON')
+    .addHelpText(
+      'after',
+      `
+Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or else a pair made at the first start and kept in the folder.
+
+Examples:
+  $ keepsake s3 --dir ./s3 --bucket media
+  $ AWS_ENDPOINT_URL=http://127.0.0.1:9000 aws s3 ls s3://media`,
+    )
+    .action(async (options) => done(await (await import('./verbs/s3.ts')).s3Verb(options, io)))
+
+  program
     .command('demo')
     .summary('rescue a picture from a dying URL, and show it')
     .description('Imports a picture behind a URL that expires, lets the URL die, and opens the picture all the same.')

@@ -1,4 +1,4 @@
-import { type KeyObject, timingSafeEqual } from 'node:crypto'
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { S3Error } from './errors.ts'
 import { queryValue, type S3Request } from './request.ts'
 import {
@@ -13,11 +13,19 @@ import {
 
 export type Credentials = { readonly accessKeyId: string; readonly secretAccessKey: string }
 
-/** A request whose signature was right, with what is needed to verify signed chunks after it. */
+/** Who sent a request, as far as this server can tell: the holder of its one secret, or anybody. */
+export type Identity = 'owner' | 'anonymous'
+
+/** A request whose signature was right, or that had none. */
 export type Authentication = {
-  readonly presigned: boolean
+  readonly identity: Identity
   /** The payload hash that is inside the signature: a SHA-256, UNSIGNED-PAYLOAD or STREAMING-… */
   readonly payloadHash: string
+  /** What is needed to verify signed chunks; nothing without a signature. */
+  readonly seed: ChunkSeed | undefined
+}
+
+export type ChunkSeed = {
   readonly timestamp: string
   readonly scope: string
   readonly signature: string
@@ -27,13 +35,17 @@ export type Authentication = {
 const MAX_SKEW = 15 * 60_000
 const MAX_EXPIRES = 604_800
 
-/** Decides whether a request was signed by the holder of the secret. Anonymous requests are refused. */
+/** Decides whether a request was signed by the holder of the secret. What anonymous ones may do is for others to say. */
 export class Authenticator {
   readonly #accessKeyId: string
   readonly #region: string
   readonly #keys: SigningKeys
+  readonly #secret: string
+  readonly #legacyForms: boolean
 
-  constructor(credentials: Credentials, region: string) {
+  constructor(credentials: Credentials, region: string, legacyForms: boolean) {
+    this.#secret = credentials.secretAccessKey
+    this.#legacyForms = legacyForms
     this.#accessKeyId = credentials.accessKeyId
     this.#region = region
     this.#keys = new SigningKeys(credentials.secretAccessKey)
@@ -53,7 +65,43 @@ export class Authenticator {
     if (inQuery) return this.#fromQuery(request, now)
     if (header !== undefined) return this.#fromHeader(request, header, now)
     if (queryValue(request, 'AWSAccessKeyId') !== undefined) throw unsupportedMechanism()
-    throw new S3Error('AccessDenied')
+    const payloadHash = request.headers.get('x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD'
+    return { identity: 'anonymous', payloadHash, seed: undefined }
+  }
+
+  /** Verifies the policy of a form (a browser's upload): its Base64, signed as it is. Throws when it is not so. */
+  verifyForm(fields: FormSignature): void {
+    const { accessKeyId, scope } = this.#credential(
+      fields.credential,
+      (reason) => new S3Error('InvalidArgument', `Error parsing x-amz-credential; ${reason}`),
+    )
+    if (fields.algorithm !== ALGORITHM) throw new S3Error('InvalidArgument', `x-amz-algorithm must be ${ALGORITHM}`)
+    if (parseTimestamp(fields.date) === undefined || scope.date !== fields.date.slice(0, 8)) {
+      throw new S3Error('AccessDenied', 'Invalid according to Policy: x-amz-date is no such time')
+    }
+    if (accessKeyId !== this.#accessKeyId) {
+      throw new S3Error('InvalidAccessKeyId', undefined, { AWSAccessKeyId: accessKeyId })
+    }
+    if (!sameText(sign(this.#keys.get(scope), fields.policy), fields.signature)) {
+      throw new S3Error('SignatureDoesNotMatch', undefined, {
+        AWSAccessKeyId: accessKeyId,
+        StringToSign: fields.policy,
+      })
+    }
+  }
+
+  /** The same for the form's old signature, which AWS takes for buckets from before June 2020 only. */
+  verifyLegacyForm(fields: {
+    readonly accessKeyId: string
+    readonly policy: string
+    readonly signature: string
+  }): void {
+    if (!this.#legacyForms) throw unsupportedMechanism()
+    if (fields.accessKeyId !== this.#accessKeyId) {
+      throw new S3Error('InvalidAccessKeyId', undefined, { AWSAccessKeyId: fields.accessKeyId })
+    }
+    const expected = createHmac('sha1', this.#secret).update(fields.policy).digest('base64')
+    if (!sameText(expected, fields.signature)) throw new S3Error('SignatureDoesNotMatch')
   }
 
   #fromHeader(request: S3Request, header: string, now: number): Authentication {
@@ -183,9 +231,19 @@ export class Authenticator {
     if (request.headers.has('x-amz-security-token') || queryValue(request, 'X-Amz-Security-Token') !== undefined) {
       throw new S3Error('InvalidToken')
     }
-    const { presigned, payloadHash, timestamp, signature } = claim
-    return { presigned, payloadHash, timestamp, scope: scopeText(claim.scope), signature, signingKey }
+    const { payloadHash, timestamp, signature } = claim
+    const seed = { timestamp, scope: scopeText(claim.scope), signature, signingKey }
+    return { identity: 'owner', payloadHash, seed }
   }
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html */
+export type FormSignature = {
+  readonly algorithm: string
+  readonly credential: string
+  readonly date: string
+  readonly policy: string
+  readonly signature: string
 }
 
 type Claim = {

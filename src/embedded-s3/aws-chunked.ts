@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Authentication, sameText } from './authentication.ts'
+import { type ChunkSeed, sameText } from './authentication.ts'
 import type { BodyReader } from './body-reader.ts'
 import { S3Error } from './errors.ts'
 import { EMPTY_SHA256, sign } from './sigv4.ts'
@@ -22,16 +22,18 @@ export type ChunkedOptions = {
 export class AwsChunkedDecoder {
   readonly trailers = new Map<string, string>()
   readonly #body: BodyReader
-  readonly #authentication: Authentication
+  readonly #seed: ChunkSeed | undefined
   readonly #options: ChunkedOptions
   #signature: string
   #rest: Buffer = Buffer.alloc(0)
 
-  constructor(body: BodyReader, authentication: Authentication, options: ChunkedOptions) {
+  /** Throws AccessDenied when chunks are to be signed and the request was not. */
+  constructor(body: BodyReader, seed: ChunkSeed | undefined, options: ChunkedOptions) {
+    if (options.signed && seed === undefined) throw new S3Error('AccessDenied')
     this.#body = body
-    this.#authentication = authentication
+    this.#seed = seed
     this.#options = options
-    this.#signature = authentication.signature
+    this.#signature = seed?.signature ?? ''
   }
 
   async *read(): AsyncGenerator<Buffer, void, undefined> {
@@ -65,12 +67,14 @@ export class AwsChunkedDecoder {
   }
 
   #verify(toSign: string, signature: string): void {
-    if (!sameText(sign(this.#authentication.signingKey, toSign), signature)) throw new S3Error('SignatureDoesNotMatch')
+    const seed = this.#seed
+    if (seed === undefined || !sameText(sign(seed.signingKey, toSign), signature))
+      throw new S3Error('SignatureDoesNotMatch')
     this.#signature = signature
   }
 
   #context(): string {
-    return `${this.#authentication.timestamp}\n${this.#authentication.scope}\n${this.#signature}`
+    return `${this.#seed?.timestamp}\n${this.#seed?.scope}\n${this.#signature}`
   }
 
   async #readTrailers(): Promise<void> {

@@ -2,8 +2,9 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { Credentials } from './authentication.ts'
 import { isBucketName } from './keys.ts'
-import { type RequestInfo, S3Server } from './server.ts'
+import { bucketDefaults, type RequestInfo, S3Server } from './server.ts'
 import { FolderStore } from './store/folder-store.ts'
+import { Upkeep } from './upkeep.ts'
 
 export type { RequestInfo } from './server.ts'
 export { FolderHeldError } from './store/folder-lock.ts'
@@ -25,6 +26,16 @@ export type EmbeddedS3Options = {
   readonly fsync?: boolean
   /** Milliseconds a client may go without sending or taking anything to speak of. Default: 30,000. */
   readonly idleTimeoutMs?: number
+  /** A proxy in front of the server speaks TLS: what policies ask for as aws:SecureTransport. Default: false. */
+  readonly behindTls?: boolean
+  /** Whether new buckets block public access, as on AWS, until they are configured otherwise. Default: true. */
+  readonly blockPublicAccess?: boolean
+  /** Takes browsers' forms with the old signature (HMAC-SHA1) too. Default: false, as for new buckets on AWS. */
+  readonly legacyForms?: boolean
+  /** Days after which multipart uploads that nobody finished are swept, in every bucket. Default: 7. */
+  readonly staleUploadDays?: number
+  /** The time in milliseconds since 1970, by which objects are dated, signatures judged and rules run; for tests. */
+  readonly now?: () => number
   /** Called after each answer; holds no secret. */
   readonly onRequest?: (info: RequestInfo) => void
 }
@@ -34,6 +45,8 @@ export type EmbeddedS3 = {
   readonly url: string
   readonly port: number
   readonly region: string
+  /** Does now what lifecycle rules ask for, which is done each hour in any case. */
+  runLifecycle(): Promise<void>
   /** Finishes requests under way, at most `timeoutMs` (default 10,000), and lets go of the folder. */
   close(options?: { readonly timeoutMs?: number }): Promise<void>
 }
@@ -55,9 +68,15 @@ export async function startEmbeddedS3(options: EmbeddedS3Options): Promise<Embed
   }
   const store = await FolderStore.open(path.resolve(options.dir), { fsync: options.fsync ?? true })
   try {
-    for (const name of options.buckets ?? []) await store.createBucket(name)
+    for (const name of options.buckets ?? [])
+      await store.createBucket(name, bucketDefaults(options.blockPublicAccess ?? true))
     const idleTimeout = options.idleTimeoutMs ?? 30_000
-    const server = new S3Server({ store, region, credentials, onRequest: options.onRequest, idleTimeout })
+    const now = options.now ?? Date.now
+    const { onRequest, behindTls = false, blockPublicAccess = true, legacyForms = false } = options
+    const server = new S3Server({
+      ...{ store, region, credentials, onRequest, idleTimeout, now, behindTls, blockPublicAccess, legacyForms },
+    })
+    const upkeep = new Upkeep({ store, now, staleUploadDays: options.staleUploadDays ?? 7 })
     const port = await listen(server, host, options.port ?? 0)
     let closing: Promise<void> | undefined
     return {
@@ -65,9 +84,10 @@ export async function startEmbeddedS3(options: EmbeddedS3Options): Promise<Embed
       port,
       region,
       close({ timeoutMs = 10_000 } = {}) {
-        closing ??= server.close(timeoutMs).then(() => store.close())
+        closing ??= Promise.all([server.close(timeoutMs), upkeep.stop()]).then(() => store.close())
         return closing
       },
+      runLifecycle: () => upkeep.run(),
     }
   } catch (error) {
     await store.close()

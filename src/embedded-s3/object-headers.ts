@@ -1,6 +1,7 @@
 import { S3Error } from './errors.ts'
 import { headerText, headerValue, type S3Request } from './request.ts'
 import type { ObjectRecord } from './store/object-file.ts'
+import { tagsHeader } from './tags.ts'
 
 /** Headers that S3 keeps with an object and gives back. */
 const STORED = [
@@ -12,14 +13,39 @@ const STORED = [
   'expires',
 ] as const
 
+/** The headers, besides those about the body, that say something about an object being written. */
+export const WRITE_HEADERS: readonly string[] = [
+  'x-amz-meta-',
+  'x-amz-acl',
+  'x-amz-storage-class',
+  'x-amz-server-side-encryption',
+  'x-amz-tagging',
+]
+
 const META = 'x-amz-meta-'
 /** "The user-defined metadata is limited to 2 KB in size", names and values, in UTF-8. */
 const MAX_METADATA = 2048
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what a header value may not hold (RFC 9110, 5.5)
 const FORBIDDEN = /[\u0000-\u0008\u000a-\u001f\u007f]/
 
+/** Values that ask for what is done in any case are taken; all others are for what this server does not do. */
+export function refuseOtherThanDefaults(request: S3Request): void {
+  const storageClass = headerValue(request, 'x-amz-storage-class')
+  if (storageClass !== undefined && storageClass !== 'STANDARD') throw notImplemented('x-amz-storage-class')
+  // One account owns everything, and there are no grants: only these two say what holds anyway.
+  const acl = headerValue(request, 'x-amz-acl')
+  if (acl !== undefined && acl !== 'private' && acl !== 'bucket-owner-full-control') throw notImplemented('x-amz-acl')
+  const encryption = headerValue(request, 'x-amz-server-side-encryption')
+  if (encryption !== undefined && encryption !== 'AES256') throw notImplemented('x-amz-server-side-encryption')
+}
+
+function notImplemented(header: string): S3Error {
+  return new S3Error('NotImplemented', undefined, { Header: header })
+}
+
 /** What of a request is kept with the object. */
-export function storedHeaders(request: S3Request): Pick<ObjectRecord, 'headers' | 'metadata'> {
+export function storedHeaders(request: S3Request): Pick<ObjectRecord, 'headers' | 'metadata' | 'tags'> {
+  refuseOtherThanDefaults(request)
   const headers: Record<string, string> = {}
   for (const name of STORED) {
     const raw = request.headers.get(name)
@@ -28,7 +54,7 @@ export function storedHeaders(request: S3Request): Pick<ObjectRecord, 'headers' 
     if (value !== '') headers[name] = headerText(name, value)
   }
   headers['content-type'] ??= 'binary/octet-stream'
-  return { headers, metadata: userMetadata(request) }
+  return { headers, metadata: userMetadata(request), tags: tagsHeader(request) }
 }
 
 function userMetadata(request: S3Request): Record<string, string> {
@@ -71,7 +97,7 @@ export function objectHeaders(record: ObjectRecord, request: S3Request): Record<
     headers[overridden] = headerBytes(value)
   }
   if (headerValue(request, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED') {
-    Object.assign(headers, checksumHeaders(record.checksums))
+    Object.assign(headers, checksumHeaders(record))
   }
   return headers
 }
@@ -79,9 +105,9 @@ export function objectHeaders(record: ObjectRecord, request: S3Request): Record<
 /** The query parameters that override response headers. */
 export const RESPONSE_OVERRIDES: readonly string[] = STORED.map((name) => `response-${name}`)
 
-export function checksumHeaders(checksums: Readonly<Record<string, string>>): Record<string, string> {
-  const entries = Object.entries(checksums).map(([algorithm, value]) => [`x-amz-checksum-${algorithm}`, value])
-  if (entries.length > 0) entries.push(['x-amz-checksum-type', 'FULL_OBJECT'])
+export function checksumHeaders(record: Pick<ObjectRecord, 'checksums' | 'checksumType'>): Record<string, string> {
+  const entries = Object.entries(record.checksums).map(([algorithm, value]) => [`x-amz-checksum-${algorithm}`, value])
+  if (entries.length > 0) entries.push(['x-amz-checksum-type', record.checksumType ?? 'FULL_OBJECT'])
   return Object.fromEntries(entries)
 }
 

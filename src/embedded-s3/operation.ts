@@ -1,5 +1,5 @@
-import type { Authentication } from './authentication.ts'
-import type { Payload } from './payload.ts'
+import type { Authenticator, Identity } from './authentication.ts'
+import type { Payload, PayloadOptions } from './payload.ts'
 import type { S3Request } from './request.ts'
 import type { FolderStore } from './store/folder-store.ts'
 import type { OpenObject } from './store/object-file.ts'
@@ -7,14 +7,24 @@ import type { OpenObject } from './store/object-file.ts'
 /** What an operation is given: a request that is signed, routed, and holds nothing the operation does not know. */
 export type Context = {
   readonly request: S3Request
-  readonly authentication: Authentication
+  readonly identity: Identity
+  readonly authenticator: Authenticator
   readonly store: FolderStore
   readonly region: string
   /** The id that this server's one account shows as the owner of everything. */
   readonly ownerId: string
   /** The request's body, for operations that take one; at most `maxSize` bytes. */
-  payload(maxSize: number): Payload
+  payload(maxSize: number, options?: PayloadOptions): Payload
+  /** Throws AccessDenied when the sender may not do `action` (`s3:…`), to what the request names or to something else. */
+  authorize(action: string, target?: Partial<AccessTarget>): void
+  /** Milliseconds since 1970. */
+  now(): number
+  /** What a new bucket is configured with. */
+  readonly bucketDefaults: Readonly<Record<string, string>>
 }
+
+/** Who would do something to what. */
+export type AccessTarget = { readonly bucket: string; readonly key: string; readonly identity: Identity }
 
 /** What an operation answers with. `object` is streamed and closed by the server. */
 export type Reply = {
@@ -30,9 +40,13 @@ export type Operation = {
   /** As AWS names it. */
   readonly name: string
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
+  /** What a policy calls the permission it takes; without, the operation asks for permission itself. */
+  readonly action?: string
   readonly target: 'service' | 'bucket' | 'object'
   /** The query parameter that tells it from others, e.g. `location`. */
   readonly subresource?: string
+  /** It is asked for by an x-amz-copy-source header. */
+  readonly copies?: boolean
   /** Further query parameters that it obeys. */
   readonly query?: readonly string[]
   /** The `x-amz-*` headers that it obeys; any other is NotImplemented. `x-amz-meta-` stands for all of those. */

@@ -21,6 +21,13 @@ export type Digests = {
   readonly checksums: Readonly<Record<string, string>>
 }
 
+export type PayloadOptions = {
+  /** A checksum to compute though the client gave none; one of another kind from the client is refused. */
+  readonly compute?: ChecksumAlgorithm | undefined
+  /** The x-amz-checksum-* headers are about something else than this body. */
+  readonly ignoreChecksums?: boolean
+}
+
 /** The headers that say something about a body, for an operation's list of those it knows. */
 export const PAYLOAD_HEADERS: readonly string[] = [
   'x-amz-decoded-content-length',
@@ -53,10 +60,17 @@ export class Payload {
   readonly #md5Hash = createHash('md5')
   readonly #sha256Hash
   readonly #checksum: Checksum | undefined
+  readonly #compute: ChecksumAlgorithm | undefined
   #size = 0
 
   /** Throws when the claims are contradictory, too large or of a kind that cannot be verified here. */
-  constructor(request: S3Request, authentication: Authentication, reader: BodyReader, maxSize: number) {
+  constructor(
+    request: S3Request,
+    authentication: Authentication,
+    reader: BodyReader,
+    maxSize: number,
+    options: PayloadOptions = {},
+  ) {
     const { payloadHash } = authentication
     const streaming = STREAMING[payloadHash]
     this.#reader = reader
@@ -64,9 +78,17 @@ export class Payload {
     this.#sha256 = signedHash(payloadHash)
     this.#sha256Hash = this.#sha256 === undefined ? undefined : createHash('sha256')
     this.#md5 = contentMd5(request)
-    this.#claim = checksumClaim(request, streaming?.trailer === true)
-    this.#checksum = this.#claim === undefined ? undefined : createChecksum(this.#claim.algorithm)
-    this.#decoder = streaming && new AwsChunkedDecoder(reader, authentication, streaming)
+    this.#claim = options.ignoreChecksums ? undefined : checksumClaim(request, streaming?.trailer === true)
+    this.#compute = options.compute
+    if (this.#compute !== undefined && this.#claim !== undefined && this.#claim.algorithm !== this.#compute) {
+      throw new S3Error(
+        'InvalidRequest',
+        `Checksum Type mismatch occurred, expected checksum Type: ${this.#compute}, actual checksum Type: ${this.#claim.algorithm}`,
+      )
+    }
+    const algorithm = this.#claim?.algorithm ?? this.#compute
+    this.#checksum = algorithm === undefined ? undefined : createChecksum(algorithm)
+    this.#decoder = streaming && new AwsChunkedDecoder(reader, authentication.seed, streaming)
     this.#declaredSize = declaredSize(request, streaming !== undefined)
     this.hasIntegrity = this.#md5 !== undefined || this.#claim !== undefined
     if ((this.#declaredSize ?? 0) > maxSize) throw this.#tooLarge(this.#declaredSize ?? 0)
@@ -115,7 +137,8 @@ export class Payload {
 
   #verifyChecksum(): Record<string, string> {
     const claim = this.#claim
-    if (claim === undefined || this.#checksum === undefined) return {}
+    if (this.#checksum === undefined) return {}
+    if (claim === undefined) return { [this.#compute ?? '']: this.#checksum.digest().toString('base64') }
     const name = `x-amz-checksum-${claim.algorithm}`
     const given = claim.value ?? this.#decoder?.trailers.get(name)
     if (given === undefined) throw new S3Error('MalformedTrailerError')
@@ -207,7 +230,7 @@ function checksumClaim(request: S3Request, trailer: boolean): ChecksumClaim | un
   return claims[0]
 }
 
-function requireChecksumForm(algorithm: ChecksumAlgorithm, value: string): void {
+export function requireChecksumForm(algorithm: ChecksumAlgorithm, value: string): void {
   if (isBase64(value, CHECKSUM_LENGTH[algorithm])) return
   throw new S3Error('InvalidRequest', `Value for x-amz-checksum-${algorithm} header is invalid.`)
 }

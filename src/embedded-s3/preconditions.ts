@@ -3,7 +3,7 @@ import type { S3Request } from './request.ts'
 import type { ObjectRecord } from './store/object-file.ts'
 
 /** RFC 9110, 13.2.2, for reading. Throws PreconditionFailed; true means 304 Not Modified. */
-export function isNotModified(request: S3Request, record: ObjectRecord): boolean {
+export function isNotModified(request: Pick<S3Request, 'headers'>, record: ObjectRecord): boolean {
   const modified = Math.floor(record.modified / 1000) * 1000
   const ifMatch = request.headers.get('if-match')
   const unmodifiedSince = parseDate(request.headers.get('if-unmodified-since'))
@@ -37,6 +37,25 @@ export function writeCondition(request: S3Request): ((current: ObjectRecord | un
   return (current) => {
     if (current === undefined) throw new S3Error('NoSuchKey')
     if (!matches(ifMatch, current.etag)) throw failed('If-Match')
+  }
+}
+
+/** The conditions of a copy on its source: any that does not hold is PreconditionFailed. */
+export function requireSourceConditions(request: S3Request, source: ObjectRecord): void {
+  const prefix = 'x-amz-copy-source-'
+  const conditions = [...request.headers].filter(([name]) => name.startsWith(`${prefix}if-`))
+  if (conditions.length === 0) return
+  const headers = new Map(conditions.map(([name, value]) => [name.slice(prefix.length), value]))
+  if (isNotModified({ headers }, source)) throw failed(`${prefix}if-none-match or ${prefix}if-modified-since`)
+}
+
+/** The condition of a deletion; one on what is not there has nothing to refuse. */
+export function deleteCondition(
+  ifMatch: string | undefined,
+): ((current: ObjectRecord | undefined) => void) | undefined {
+  if (ifMatch === undefined) return undefined
+  return (current) => {
+    if (current !== undefined && !matches(ifMatch, current.etag)) throw failed('If-Match')
   }
 }
 

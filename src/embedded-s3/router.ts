@@ -1,27 +1,66 @@
 import { S3Error } from './errors.ts'
 import type { Operation } from './operation.ts'
+import { abortMultipartUpload } from './operations/abort-multipart-upload.ts'
+import { bucketSettings } from './operations/bucket-settings.ts'
+import { completeMultipartUpload } from './operations/complete-multipart-upload.ts'
+import { copyObject } from './operations/copy-object.ts'
 import { createBucket } from './operations/create-bucket.ts'
+import { createMultipartUpload } from './operations/create-multipart-upload.ts'
+import { deleteBucket } from './operations/delete-bucket.ts'
 import { deleteObject } from './operations/delete-object.ts'
 import { deleteObjects } from './operations/delete-objects.ts'
+import { getBucketAcl, getObjectAcl } from './operations/get-acl.ts'
 import { getBucketLocation } from './operations/get-bucket-location.ts'
+import { getBucketPolicyStatus } from './operations/get-bucket-policy-status.ts'
+import { getBucketVersioning } from './operations/get-bucket-versioning.ts'
 import { getObject, headObject } from './operations/get-object.ts'
+import { getObjectAttributes } from './operations/get-object-attributes.ts'
 import { headBucket } from './operations/head-bucket.ts'
 import { listBuckets } from './operations/list-buckets.ts'
+import { listMultipartUploads } from './operations/list-multipart-uploads.ts'
+import { listObjectVersions } from './operations/list-object-versions.ts'
+import { listObjects } from './operations/list-objects.ts'
 import { listObjectsV2 } from './operations/list-objects-v2.ts'
+import { listParts } from './operations/list-parts.ts'
+import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './operations/object-tagging.ts'
+import { postObject } from './operations/post-object.ts'
 import { putObject } from './operations/put-object.ts'
+import { uploadPart } from './operations/upload-part.ts'
+import { uploadPartCopy } from './operations/upload-part-copy.ts'
 import { queryValue, type S3Request } from './request.ts'
 
 const OPERATIONS: readonly Operation[] = [
   listBuckets,
   createBucket,
   headBucket,
+  deleteBucket,
   getBucketLocation,
+  getBucketVersioning,
+  getBucketPolicyStatus,
+  getBucketAcl,
+  listObjects,
   listObjectsV2,
+  listObjectVersions,
+  listMultipartUploads,
   deleteObjects,
+  postObject,
   putObject,
+  copyObject,
   getObject,
   headObject,
   deleteObject,
+  getObjectAttributes,
+  getObjectAcl,
+  getObjectTagging,
+  putObjectTagging,
+  deleteObjectTagging,
+  createMultipartUpload,
+  uploadPart,
+  uploadPartCopy,
+  listParts,
+  completeMultipartUpload,
+  abortMultipartUpload,
+  ...bucketSettings,
 ]
 
 /** Query parameters that make a request another operation. One that no operation above obeys is NotImplemented. */
@@ -47,10 +86,15 @@ const ALWAYS_KNOWN = new Set([
   'x-id',
 ])
 
+const COPY_SOURCE = 'x-amz-copy-source'
+
 /** Finds the operation a request asks for. What is not done here is refused, never ignored. */
 export function route(request: S3Request): Operation {
   const target = request.bucket === '' && request.key === '' ? 'service' : request.key === '' ? 'bucket' : 'object'
-  const candidates = OPERATIONS.filter((o) => o.method === request.method && o.target === target)
+  const copies = request.headers.has(COPY_SOURCE)
+  const candidates = OPERATIONS.filter(
+    (o) => o.method === request.method && o.target === target && (o.copies ?? false) === copies,
+  )
   const operation =
     candidates.find(({ subresource }) => subresource !== undefined && queryValue(request, subresource) !== undefined) ??
     candidates.find(({ subresource }) => subresource === undefined)
@@ -64,7 +108,7 @@ export function route(request: S3Request): Operation {
 
 function refuseUnknown(request: S3Request, operation: Operation | undefined): void {
   const known = new Set([...(operation?.query ?? []), ...(operation?.subresource ? [operation.subresource] : [])])
-  const headers = operation?.headers ?? []
+  const headers = [...(operation?.headers ?? []), ...(operation?.copies ? [COPY_SOURCE] : [])]
   const obeys = (name: string) =>
     ALWAYS_KNOWN.has(name) ||
     headers.includes(name) ||

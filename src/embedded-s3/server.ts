@@ -3,16 +3,20 @@ import fs from 'node:fs'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import { Authenticator, type Credentials } from './authentication.ts'
+import { Access } from './access.ts'
+import { type Authentication, Authenticator, type Credentials, type Identity } from './authentication.ts'
 import { BodyReader } from './body-reader.ts'
+import { corsHeaders, parseCors } from './cors.ts'
 import { errorXml, S3Error } from './errors.ts'
 import { isBucketName, keyTooLong } from './keys.ts'
 import type { Context, ObjectSection, Operation, Reply } from './operation.ts'
+import { DEFAULT_SETTINGS } from './operations/bucket-settings.ts'
 import { Payload } from './payload.ts'
+import { BLOCK_ALL } from './public-access-block.ts'
 import { parseRequest, type S3Request } from './request.ts'
 import { route } from './router.ts'
 import { EMPTY_SHA256 } from './sigv4.ts'
-import type { FolderStore } from './store/folder-store.ts'
+import { BucketGoneError, type FolderStore } from './store/folder-store.ts'
 
 /** What is told of a request that has been answered. Holds no secret: no query, no header, no key. */
 export type RequestInfo = {
@@ -34,6 +38,10 @@ export type ServerOptions = {
   readonly onRequest?: ((info: RequestInfo) => void) | undefined
   /** Milliseconds a client may go without sending or taking anything to speak of. */
   readonly idleTimeout: number
+  readonly now: () => number
+  readonly behindTls: boolean
+  readonly blockPublicAccess: boolean
+  readonly legacyForms: boolean
 }
 
 const MAX_HEADERS = 16 * 1024
@@ -47,6 +55,8 @@ export class S3Server {
   readonly http: http.Server
   readonly #options: ServerOptions
   readonly #authenticator: Authenticator
+  readonly #access: Access
+  readonly #bucketDefaults: Readonly<Record<string, string>>
   readonly #ownerId: string
   readonly #hostId = randomBytes(24).toString('base64')
   readonly #idPrefix = randomBytes(4).toString('hex').toUpperCase()
@@ -56,7 +66,9 @@ export class S3Server {
 
   constructor(options: ServerOptions) {
     this.#options = options
-    this.#authenticator = new Authenticator(options.credentials, options.region)
+    this.#authenticator = new Authenticator(options.credentials, options.region, options.legacyForms)
+    this.#access = new Access(options.store, options.behindTls, options.now)
+    this.#bucketDefaults = bucketDefaults(options.blockPublicAccess)
     this.#ownerId = hash('sha256', options.credentials.accessKeyId)
     const limits = {
       maxHeaderSize: MAX_HEADERS,
@@ -112,17 +124,22 @@ export class S3Server {
       let reply: Reply
       try {
         request = parseRequest(incoming)
-        const authentication = this.#authenticator.authenticate(request)
-        operation = route(request)
-        this.#requireTarget(request, operation)
-        const context = this.#context(request, authentication, reader)
-        if (!operation.takesBody) refuseFalseHash(request, authentication.payloadHash)
-        reply = await operation.handle(context)
+        if (request.method === 'OPTIONS') reply = this.#preflight(request)
+        else {
+          const authentication = this.#authenticator.authenticate(request, this.#options.now())
+          operation = routeFor(request, authentication.identity)
+          this.#requireTarget(request, operation)
+          const context = this.#context(request, authentication, reader)
+          if (operation.action !== undefined) context.authorize(operation.action)
+          if (!operation.takesBody) refuseFalseHash(request, authentication.payloadHash)
+          reply = await operation.handle(context)
+        }
       } catch (error) {
-        if (!(error instanceof S3Error)) failure = error
+        if (!(error instanceof S3Error || error instanceof BucketGoneError)) failure = error
         reply = this.#errorReply(error, incoming, requestId)
       }
-      await this.#answer(incoming, response, reply, requestId)
+      const cors = request === undefined ? {} : this.#corsHeaders(request)
+      await this.#answer(incoming, response, { ...reply, headers: { ...cors, ...reply.headers } }, requestId)
     } catch (error) {
       failure = error
       response.destroy()
@@ -141,10 +158,48 @@ export class S3Server {
     })
   }
 
-  #context(request: S3Request, authentication: Context['authentication'], reader: BodyReader): Context {
-    const { store, region } = this.#options
-    const payload = (maxSize: number) => new Payload(request, authentication, reader, maxSize)
-    return { request, authentication, store, region, ownerId: this.#ownerId, payload }
+  #context(request: S3Request, authentication: Authentication, reader: BodyReader): Context {
+    const { store, region, now } = this.#options
+    const { identity } = authentication
+    return {
+      request,
+      identity,
+      store,
+      region,
+      now,
+      authenticator: this.#authenticator,
+      ownerId: this.#ownerId,
+      bucketDefaults: this.#bucketDefaults,
+      payload: (maxSize, options) => new Payload(request, authentication, reader, maxSize, options),
+      authorize: (action, target) => {
+        const { bucket, key } = request
+        this.#access.require(action, { identity, bucket, key, ...target }, request)
+      },
+    }
+  }
+
+  /** https://docs.aws.amazon.com/AmazonS3/latest/API/RESTOPTIONSobject.html: asked without a signature, by browsers. */
+  #preflight(request: S3Request): Reply {
+    const method = request.headers.get('access-control-request-method')
+    if (!request.headers.has('origin')) {
+      throw new S3Error('BadRequest', 'Insufficient information. Origin request header needed.')
+    }
+    if (method === undefined) throw new S3Error('BadRequest', 'Invalid Access-Control-Request-Method: null')
+    const headers = this.#corsHeaders(request)
+    if (headers === undefined) throw new S3Error('AccessForbidden', undefined, { Method: method })
+    return { status: 200, headers }
+  }
+
+  /** What the bucket's CORS rules say of a request from a page; undefined when it is from none, or not allowed. */
+  #corsHeaders(request: S3Request): Record<string, string> | undefined {
+    const origin = request.headers.get('origin')
+    const document = this.#options.store.bucket(request.bucket)?.settings.cors
+    if (origin === undefined || document === undefined) return undefined
+    const asked = request.method === 'OPTIONS'
+    const method = asked ? (request.headers.get('access-control-request-method') ?? '') : request.method
+    const names = asked ? (request.headers.get('access-control-request-headers') ?? '') : ''
+    const headers = names.split(',').flatMap((name) => name.trim().toLowerCase() || [])
+    return corsHeaders(parseCors(document), { origin, method, headers })
   }
 
   #requireTarget(request: S3Request, operation: Operation): void {
@@ -158,7 +213,10 @@ export class S3Server {
   }
 
   #errorReply(error: unknown, incoming: IncomingMessage, requestId: string): Reply {
-    const known = error instanceof S3Error ? error : new S3Error('InternalError')
+    const known =
+      error instanceof S3Error
+        ? error
+        : new S3Error(error instanceof BucketGoneError ? 'NoSuchBucket' : 'InternalError')
     const resource = (incoming.url ?? '').split('?', 1)[0] ?? ''
     return {
       status: known.status,
@@ -211,6 +269,20 @@ export class S3Server {
     this.#requests += 1
     return this.#idPrefix + this.#requests.toString(16).toUpperCase().padStart(8, '0')
   }
+}
+
+/** Those who did not sign learn nothing of what is done here and what is not. */
+function routeFor(request: S3Request, identity: Identity): Operation {
+  try {
+    return route(request)
+  } catch (error) {
+    throw identity === 'anonymous' ? new S3Error('AccessDenied') : error
+  }
+}
+
+/** What AWS configures new buckets with. */
+export function bucketDefaults(blockPublicAccess: boolean): Record<string, string> {
+  return blockPublicAccess ? { ...DEFAULT_SETTINGS, publicAccessBlock: BLOCK_ALL } : { ...DEFAULT_SETTINGS }
 }
 
 /** Without a body to read, the signed hash can only be that of nothing. */

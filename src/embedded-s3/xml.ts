@@ -25,6 +25,13 @@ export function element(name: string, text: string): string {
   return `<${name}>${escapeXml(text)}</${name}>`
 }
 
+/** Text in the form that encoding-type=url asks for. */
+export function urlEncode(text: string): string {
+  return encodeURIComponent(text)
+    .replaceAll('%2F', '/')
+    .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+}
+
 export type XmlElement = { readonly name: string; readonly text: string; readonly children: readonly XmlElement[] }
 
 const TOKEN =

@@ -1,5 +1,6 @@
 import { S3Error } from '../errors.ts'
 import { isBucketName } from '../keys.ts'
+import { refuseOtherThanDefaults } from '../object-headers.ts'
 import type { Operation } from '../operation.ts'
 import { PAYLOAD_HEADERS } from '../payload.ts'
 import { parseXml } from '../xml.ts'
@@ -8,15 +9,21 @@ import { parseXml } from '../xml.ts'
 export const createBucket: Operation = {
   name: 'CreateBucket',
   method: 'PUT',
+  action: 's3:CreateBucket',
   target: 'bucket',
-  headers: PAYLOAD_HEADERS,
+  headers: [...PAYLOAD_HEADERS, 'x-amz-acl', 'x-amz-object-ownership'],
   withoutBucket: true,
   takesBody: true,
-  async handle({ request, store, region, payload }) {
+  async handle({ request, store, region, payload, bucketDefaults }) {
     if (!isBucketName(request.bucket)) throw new S3Error('InvalidBucketName', undefined, { BucketName: request.bucket })
+    refuseOtherThanDefaults(request)
+    const ownership = request.headers.get('x-amz-object-ownership') ?? 'BucketOwnerEnforced'
+    if (ownership !== 'BucketOwnerEnforced') {
+      throw new S3Error('NotImplemented', undefined, { Header: 'x-amz-object-ownership' })
+    }
     const hasBody = request.headers.has('transfer-encoding') || (request.headers.get('content-length') ?? '0') !== '0'
     if (hasBody) requireRegion((await payload(64 * 1024).readAll()).toString(), region)
-    if (!(await store.createBucket(request.bucket))) {
+    if (!(await store.createBucket(request.bucket, bucketDefaults))) {
       throw new S3Error('BucketAlreadyOwnedByYou', undefined, { BucketName: request.bucket })
     }
     return { status: 200, headers: { location: `/${request.bucket}` } }

@@ -2,6 +2,8 @@ import { S3Error } from '../errors.ts'
 import { keyTooLong } from '../keys.ts'
 import { type Operation, xmlReply } from '../operation.ts'
 import { PAYLOAD_HEADERS } from '../payload.ts'
+import { deleteCondition } from '../preconditions.ts'
+import { NULL_VERSION, noSuchVersion } from '../versions.ts'
 import { element, parseXml, S3_NAMESPACE, XML_DECLARATION, type XmlElement } from '../xml.ts'
 
 const MAX_KEYS = 1000
@@ -15,9 +17,10 @@ export const deleteObjects: Operation = {
   method: 'POST',
   target: 'bucket',
   subresource: 'delete',
-  headers: PAYLOAD_HEADERS,
+  // Nothing is ever locked, so there is nothing to bypass.
+  headers: [...PAYLOAD_HEADERS, 'x-amz-bypass-governance-retention'],
   takesBody: true,
-  async handle({ request, store, payload }) {
+  async handle({ request, store, payload, authorize }) {
     const body = payload(MAX_BODY)
     if (!body.hasIntegrity) {
       throw new S3Error('InvalidRequest', 'Missing required header for this request: Content-MD5')
@@ -26,11 +29,12 @@ export const deleteObjects: Operation = {
     const results = new Map<string, string>()
     const queue = keys.values()
     const work = async () => {
-      for (const { key, unsupported } of queue) {
-        const error = unsupported ? new S3Error('NotImplemented') : keyTooLong(key)
+      for (const { key, etag, error } of queue) {
         try {
-          if (error !== undefined) throw error
-          await store.delete(request.bucket, key)
+          const refused = error ?? keyTooLong(key)
+          if (refused !== undefined) throw refused
+          authorize('s3:DeleteObject', { key })
+          await store.delete(request.bucket, key, deleteCondition(etag))
           if (!quiet) results.set(key, `<Deleted>${element('Key', key)}</Deleted>`)
         } catch (failure) {
           const { code, message } = failure instanceof S3Error ? failure : new S3Error('InternalError')
@@ -49,8 +53,9 @@ export const deleteObjects: Operation = {
 
 type Deletion = {
   readonly key: string
-  /** Asks for a version or a condition. */
-  readonly unsupported: boolean
+  readonly etag: string | undefined
+  /** Why it is refused. */
+  readonly error: S3Error | undefined
 }
 
 function parseDelete(document: string): { keys: Deletion[]; quiet: boolean } {
@@ -76,5 +81,13 @@ function parseObject(object: XmlElement): Deletion {
   if (key === undefined || others.length > 0 || key.text === '' || key.children.length > 0) {
     throw new S3Error('MalformedXML')
   }
-  return { key: key.text, unsupported: object.children.length > 1 }
+  const text = (name: string) => object.children.find((child) => child.name === name)?.text
+  const version = text('VersionId')
+  const known = ['Key', 'VersionId', 'ETag']
+  const error = object.children.some(({ name }) => !known.includes(name))
+    ? new S3Error('NotImplemented')
+    : version !== undefined && version !== NULL_VERSION
+      ? noSuchVersion(key.text, version)
+      : undefined
+  return { key: key.text, etag: text('ETag'), error }
 }

@@ -5,6 +5,7 @@ import { escapeXml, S3_NAMESPACE, XML_DECLARATION } from '../xml.ts'
 export const getBucketLocation: Operation = {
   name: 'GetBucketLocation',
   method: 'GET',
+  action: 's3:GetBucketLocation',
   target: 'bucket',
   subresource: 'location',
   handle({ region }) {

@@ -4,6 +4,7 @@ import type { Operation } from '../operation.ts'
 export const headBucket: Operation = {
   name: 'HeadBucket',
   method: 'HEAD',
+  action: 's3:ListBucket',
   target: 'bucket',
   handle: ({ region }) => ({ status: 200, headers: { 'x-amz-bucket-region': region } }),
 }

@@ -5,6 +5,7 @@ import { element, S3_NAMESPACE, XML_DECLARATION } from '../xml.ts'
 export const listBuckets: Operation = {
   name: 'ListBuckets',
   method: 'GET',
+  action: 's3:ListAllMyBuckets',
   target: 'service',
   withoutBucket: true,
   handle({ store, ownerId }) {

@@ -1,12 +1,14 @@
 import { hash } from 'node:crypto'
-import { accessSync, existsSync, readFileSync } from 'node:fs'
+import { accessSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import { BucketGate } from './bucket-gate.ts'
 import { FolderLock } from './folder-lock.ts'
 import { FolderSync } from './folder-sync.ts'
 import { KeyLocks } from './key-locks.ts'
 import { type ListPage, type ListQuery, listPage } from './listing.ts'
 import { type IndexEntry, ListingIndex } from './listing-index.ts'
+import { MultipartStore } from './multipart-store.ts'
 import {
   DamagedObjectError,
   encodeTrailer,
@@ -22,6 +24,13 @@ export type Bucket = {
   readonly name: string
   /** Milliseconds since 1970. */
   readonly created: number
+  /** What was configured for it, as documents by name: `policy`, `cors`, … */
+  readonly settings: Readonly<Record<string, string>>
+}
+
+/** A change to a bucket that has gone meanwhile. */
+export class BucketGoneError extends Error {
+  override readonly name = 'BucketGoneError'
 }
 
 /** What a write is allowed to find; throws to refuse. Called with the key's lock held. */
@@ -41,6 +50,8 @@ export class FolderStore {
   readonly #index: ListingIndex
   readonly #folders: FolderSync
   readonly #locks = new KeyLocks()
+  readonly #gate = new BucketGate()
+  readonly multipart: MultipartStore
   readonly #buckets: Map<string, Bucket>
   readonly #stopRebuild = new AbortController()
   /** Resolves when LIST can be answered. */
@@ -54,6 +65,7 @@ export class FolderStore {
     this.#lock = lock
     this.#buckets = buckets
     this.#folders = new FolderSync(fsync)
+    this.multipart = new MultipartStore(path.join(dir, 'buckets'), fsync, this.#folders, () => this.#tmp())
     const file = path.join(dir, 'index.sqlite')
     const kept = lock.leftBehind === 'power-cut' ? undefined : ListingIndex.openExisting(file)
     if (kept !== undefined) {
@@ -95,18 +107,51 @@ export class FolderStore {
   }
 
   /** Makes a bucket; false when there is one. The name must be a bucket name: it becomes a folder's. */
-  async createBucket(name: string): Promise<boolean> {
+  async createBucket(name: string, settings: Bucket['settings'] = {}): Promise<boolean> {
     return this.#locks.hold(`${name}/`, async () => {
       if (this.#buckets.has(name)) return false
-      const bucket = { name, created: Date.now() }
+      const bucket = { name, created: Date.now(), settings }
       const fresh = this.#tmp()
-      await fs.mkdir(path.join(fresh, 'objects'), { recursive: true, mode: 0o700 })
-      await fs.writeFile(path.join(fresh, 'bucket.json'), JSON.stringify(bucket), { flush: this.#fsync })
+      for (const folder of FOLDERS) await fs.mkdir(path.join(fresh, folder), { recursive: true, mode: 0o700 })
+      await fs.writeFile(path.join(fresh, 'bucket.json'), JSON.stringify(bucket), { flush: this.#fsync, mode: 0o600 })
       await this.#folders.sync(fresh)
       await fs.rename(fresh, path.join(this.#dir, 'buckets', name))
       await this.#folders.sync(path.join(this.#dir, 'buckets'))
       this.#buckets.set(name, bucket)
       return true
+    })
+  }
+
+  /** Removes a bucket that holds no object, with the uploads under way in it. Waits until listings can be had. */
+  async deleteBucket(name: string): Promise<'removed' | 'not empty' | 'missing'> {
+    await this.#listable
+    return this.#locks.hold(`${name}/`, () =>
+      this.#gate.close(name, async () => {
+        if (!this.#buckets.has(name)) return 'missing'
+        const query = { bucket: name, prefix: '', delimiter: '', startAfter: '', from: undefined, limit: 1 }
+        if (this.list(query).objects.length > 0) return 'not empty'
+        const gone = this.#tmp()
+        await fs.rename(path.join(this.#dir, 'buckets', name), gone)
+        this.#buckets.delete(name)
+        await this.#folders.sync(path.join(this.#dir, 'buckets'))
+        await fs.rm(gone, { recursive: true, force: true })
+        return 'removed'
+      }),
+    )
+  }
+
+  /** Keeps a document for a bucket under a name, or, undefined, no more. */
+  async configure(name: string, setting: string, document: string | undefined): Promise<void> {
+    await this.#locks.hold(`${name}/`, async () => {
+      const before = this.#buckets.get(name)
+      if (before === undefined) throw new BucketGoneError()
+      const { [setting]: _, ...others } = before.settings
+      const bucket = { ...before, settings: document === undefined ? others : { ...others, [setting]: document } }
+      const fresh = this.#tmp()
+      await fs.writeFile(fresh, JSON.stringify(bucket), { flush: this.#fsync, mode: 0o600 })
+      await fs.rename(fresh, path.join(this.#dir, 'buckets', name, 'bucket.json'))
+      await this.#folders.sync(path.join(this.#dir, 'buckets', name))
+      this.#buckets.set(name, bucket)
     })
   }
 
@@ -139,10 +184,12 @@ export class FolderStore {
         await fs.rename(upload.path, target)
       } catch (error) {
         if (!isMissing(error)) throw error
-        await fs.mkdir(path.dirname(target), { recursive: true, mode: 0o700 })
+        // Not recursive: it must never make a bucket.
+        await fs.mkdir(path.dirname(target), { mode: 0o700 }).catch(unlessThere)
         await this.#folders.sync(path.dirname(path.dirname(target)))
         await fs.rename(upload.path, target)
       }
+      await this.#dropTags(target)
       return record
     })
   }
@@ -151,8 +198,39 @@ export class FolderStore {
   async delete(bucket: string, key: string, condition?: WriteCondition): Promise<void> {
     await this.#change(bucket, key, condition, async (target) => {
       await fs.rm(target, { force: true })
+      await this.#dropTags(target)
       return undefined
     })
+  }
+
+  /** The tags of an object: those it came with, or what they were changed to since. */
+  tags(bucket: string, record: ObjectRecord): Readonly<Record<string, string>> {
+    const changed = readJson(tagsPath(this.#path(bucket, record.key)))
+    if (changed !== undefined && Reflect.get(changed, 'of') === identity(record)) {
+      const tags: unknown = Reflect.get(changed, 'tags')
+      if (isTexts(tags)) return tags
+    }
+    return record.tags ?? {}
+  }
+
+  /**
+   * Changes the tags of an object; false where there is none. They lie in a file of their own, `tags/` beside
+   * `objects/`, which names the object it is for: so they cannot pass on to the next one under the key.
+   */
+  async setTags(bucket: string, key: string, tags: Readonly<Record<string, string>>): Promise<boolean> {
+    const target = this.#path(bucket, key)
+    return this.#gate.enter(bucket, () =>
+      this.#locks.hold(target, async () => {
+        const record = this.record(bucket, key)
+        if (record === undefined) return false
+        const fresh = this.#tmp()
+        await fs.writeFile(fresh, JSON.stringify({ of: identity(record), tags }), { flush: this.#fsync, mode: 0o600 })
+        await fs.mkdir(path.dirname(tagsPath(target)), { recursive: true, mode: 0o700 })
+        await fs.rename(fresh, tagsPath(target))
+        await this.#folders.sync(path.dirname(tagsPath(target)))
+        return true
+      }),
+    )
   }
 
   /** Whether a listing can be had now, or only after the index has been rebuilt. */
@@ -184,19 +262,33 @@ export class FolderStore {
     condition: WriteCondition | undefined,
     apply: (target: string) => Promise<ObjectRecord | undefined>,
   ): Promise<void> {
+    await this.#gate.enter(bucket, () =>
+      this.#locks.hold(this.#path(bucket, key), () => this.#changeHeld(bucket, key, condition, apply)),
+    )
+  }
+
+  async #changeHeld(
+    bucket: string,
+    key: string,
+    condition: WriteCondition | undefined,
+    apply: (target: string) => Promise<ObjectRecord | undefined>,
+  ): Promise<void> {
+    if (!this.#buckets.has(bucket)) throw new BucketGoneError()
     const target = this.#path(bucket, key)
-    await this.#locks.hold(target, async () => {
-      if (condition !== undefined) condition(this.record(bucket, key))
-      await this.#index.intend(bucket, key)
-      let entry: IndexEntry | undefined
-      try {
-        entry = await apply(target)
-      } catch (error) {
-        await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
-        throw error
-      }
-      await Promise.all([this.#syncParent(target), this.#index.settle(bucket, key, entry)])
-    })
+    if (condition !== undefined) condition(this.record(bucket, key))
+    await this.#index.intend(bucket, key)
+    let entry: IndexEntry | undefined
+    try {
+      entry = await apply(target)
+    } catch (error) {
+      await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
+      throw error
+    }
+    await Promise.all([this.#syncParent(target), this.#index.settle(bucket, key, entry)])
+  }
+
+  async #dropTags(target: string): Promise<void> {
+    if (existsSync(tagsPath(target))) await fs.rm(tagsPath(target), { force: true })
   }
 
   async #syncParent(target: string): Promise<void> {
@@ -239,15 +331,52 @@ export class FolderStore {
   }
 }
 
+/** What a bucket's folder holds, besides bucket.json. */
+const FOLDERS = ['objects', 'uploads', 'tags'] as const
+
 async function readBuckets(dir: string): Promise<Map<string, Bucket>> {
   const buckets = new Map<string, Bucket>()
   for (const name of await fs.readdir(dir)) {
     const file = path.join(dir, name, 'bucket.json')
-    const described: unknown = JSON.parse(readFileSync(file, 'utf8'))
-    const created = typeof described === 'object' && described !== null ? Reflect.get(described, 'created') : undefined
+    const described = readJson(file) ?? {}
+    const created: unknown = Reflect.get(described, 'created')
+    const settings: unknown = Reflect.get(described, 'settings') ?? {}
     if (typeof created !== 'number') throw new Error(`${file} does not say when the bucket was created`)
+    if (!isTexts(settings)) throw new Error(`${file} holds settings that are no documents`)
     accessSync(path.join(dir, name, 'objects'))
-    buckets.set(name, { name, created })
+    for (const folder of FOLDERS) mkdirSync(path.join(dir, name, folder), { recursive: true, mode: 0o700 })
+    buckets.set(name, { name, created, settings })
   }
   return buckets
+}
+
+function readJson(file: string): object | undefined {
+  let content: string
+  try {
+    content = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+  const parsed: unknown = JSON.parse(content)
+  return typeof parsed === 'object' && parsed !== null ? parsed : undefined
+}
+
+function isTexts(value: unknown): value is Readonly<Record<string, string>> {
+  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string')
+}
+
+/** Beside `objects/ab/cdef…` lies `tags/ab/cdef…`. */
+function tagsPath(target: string): string {
+  const folder = path.dirname(target)
+  return path.join(path.dirname(path.dirname(folder)), 'tags', path.basename(folder), path.basename(target))
+}
+
+/** Tells an object from others under its key. */
+function identity({ etag, modified }: ObjectRecord): string {
+  return `${modified} ${etag}`
+}
+
+function unlessThere(error: unknown): void {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
 }

@@ -58,6 +58,14 @@ export function listPage(query: ListQuery, scan: (from: Buffer, until: Buffer) =
   }
 }
 
+/** Where a listing goes on after a marker: a key, or a common prefix, whose keys have all been told of by it. */
+export function afterMarker(marker: string, { prefix, delimiter }: Pick<ListQuery, 'prefix' | 'delimiter'>) {
+  if (marker === '') return undefined
+  const cut = delimiter === '' ? -1 : marker.indexOf(delimiter, prefix.length)
+  const isCommonPrefix = cut >= 0 && marker.startsWith(prefix) && cut + delimiter.length === marker.length
+  return isCommonPrefix ? successor(Buffer.from(marker)) : after(Buffer.from(marker))
+}
+
 /** The least byte string above `bytes`. */
 function after(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, ZERO])

@@ -9,7 +9,7 @@ export type ObjectRecord = {
   readonly key: string
   /** Bytes in the body. */
   readonly size: number
-  /** 32 hex digits for a whole put; without quotes. */
+  /** 32 hex digits for a whole put, and `-N` after them for one of N parts; without quotes. */
   readonly etag: string
   /** Milliseconds since 1970. */
   readonly modified: number
@@ -18,6 +18,19 @@ export type ObjectRecord = {
   /** User metadata, without `x-amz-meta-`. */
   readonly metadata: Readonly<Record<string, string>>
   /** Base64, by algorithm. */
+  readonly checksums: Readonly<Record<string, string>>
+  /** Whether the checksums are of the whole object, as they are where this is missing, or made of those of its parts. */
+  readonly checksumType?: 'COMPOSITE' | 'FULL_OBJECT' | undefined
+  /** As they were given with the object; {@link FolderStore.tags} knows those that hold. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
+  /** The multipart upload that it was, and its parts in order. */
+  readonly uploadId?: string | undefined
+  readonly parts?: readonly ObjectPart[] | undefined
+}
+
+export type ObjectPart = {
+  readonly number: number
+  readonly size: number
   readonly checksums: Readonly<Record<string, string>>
 }
 

@@ -83,7 +83,7 @@ export function timestampOf(time: number): string {
 }
 
 /** Signs a request by hand and returns what goes on the wire, so that a test can spoil any of it. */
-export function signed(server: EmbeddedS3, raw: RawRequest) {
+export function signed(server: Pick<EmbeddedS3, 'port' | 'region'>, raw: RawRequest) {
   const timestamp = timestampOf(raw.at ?? Date.now())
   const wire = raw.path ?? `/${BUCKET}`
   const body = raw.body ?? ''
@@ -128,7 +128,10 @@ export function signed(server: EmbeddedS3, raw: RawRequest) {
 }
 
 /** A presigned path with query, made by hand. */
-export function presigned(server: EmbeddedS3, raw: RawRequest & { readonly expires?: string }): string {
+export function presigned(
+  server: Pick<EmbeddedS3, 'port' | 'region'>,
+  raw: RawRequest & { readonly expires?: string },
+): string {
   const timestamp = timestampOf(raw.at ?? Date.now())
   const scope = { date: timestamp.slice(0, 8), region: raw.region ?? server.region, service: 's3' }
   const headers: Record<string, string> = { host: `127.0.0.1:${server.port}`, ...raw.headers }
@@ -155,7 +158,7 @@ export function presigned(server: EmbeddedS3, raw: RawRequest & { readonly expir
 }
 
 export function send(
-  server: EmbeddedS3,
+  server: Pick<EmbeddedS3, 'port'>,
   request: { path: string; method?: string; headers?: Record<string, string>; body?: string | Buffer },
 ): Promise<RawResponse> {
   return new Promise((resolve, reject) => {
@@ -177,6 +180,20 @@ export function send(
   })
 }
 
-export function call(server: EmbeddedS3, raw: RawRequest): Promise<RawResponse> {
+export function call(server: Pick<EmbeddedS3, 'port' | 'region'>, raw: RawRequest): Promise<RawResponse> {
   return send(server, signed(server, raw))
+}
+
+/** Status and code of the error that an SDK's call ends with. */
+export async function failure(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise
+  } catch (error) {
+    if (error instanceof Error && '$metadata' in error) {
+      const { httpStatusCode } = Object(error.$metadata)
+      return `${httpStatusCode} ${error.name}`
+    }
+    throw error
+  }
+  return 'no error'
 }
