@@ -18,8 +18,6 @@ export type ConformanceOptions = {
   readonly urls?: boolean
   /** Whether create-only copies and completions hold between writers at the same moment, too. Default: true. */
   readonly exact?: boolean
-  /** Whether the server behind the store knows copies and multipart. Default: true. */
-  readonly multipart?: boolean
 }
 
 /**
@@ -31,7 +29,7 @@ export type ConformanceOptions = {
  */
 export function describeObjectStore(name: string, open: OpenObjectStore, options: ConformanceOptions = {}): void {
   describe(name, () => {
-    const { urls = true, exact = true, multipart = true } = options
+    const { urls = true, exact = true } = options
     let opened: Awaited<ReturnType<OpenObjectStore>> | undefined
     const root = `conformance/${randomUUID()}/`
     let count = 0
@@ -56,10 +54,8 @@ export function describeObjectStore(name: string, open: OpenObjectStore, options
     describeDelete(store, newKey)
     describeList(store, newKey)
     describeSignedUrls(store, newKey, urls)
-    if (multipart) {
-      describeCopy(store, newKey, exact)
-      describeMultipart(store, newKey, urls, exact)
-    }
+    describeCopy(store, newKey, exact)
+    describeMultipart(store, newKey, urls, exact)
 
     it('says that it can be used', async () => {
       await expect(store().check()).resolves.toBeUndefined()

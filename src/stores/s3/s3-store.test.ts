@@ -18,21 +18,17 @@ async function startServer() {
   return { place: { bucket: 'media', endpoint: server.url, region: server.region, credentials }, close }
 }
 
-describeObjectStore(
-  'the S3 store on the embedded S3',
-  async () => {
-    const { place, close } = await startServer()
-    const store = createS3Store(place)
-    return {
-      store,
-      close: async () => {
-        await store.close()
-        await close()
-      },
-    }
-  },
-  { multipart: false },
-)
+describeObjectStore('the S3 store on the embedded S3', async () => {
+  const { place, close } = await startServer()
+  const store = createS3Store(place)
+  return {
+    store,
+    close: async () => {
+      await store.close()
+      await close()
+    },
+  }
+})
 
 describe('settings that do not fit', () => {
   let server: Awaited<ReturnType<typeof startServer>>
