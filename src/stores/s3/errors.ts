@@ -223,21 +223,30 @@ export function failedConnection(context: RequestContext, error: unknown): Keeps
   if (error instanceof KeepsakeError) return error
   const code = codeOf(error)
   if (code === undefined) return KeepsakeError.from(error)
-  const untrusted = /^(CERT_|ERR_TLS_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)
-  const why = untrusted
+  const isSetting = hopeless.test(code)
+  const why = untrusted.test(code)
     ? `has a certificate that is not trusted (${code}). Look at S3_ENDPOINT and NODE_EXTRA_CA_CERTS.`
     : (reasons[code] ?? `broke the connection (${code}). Try again later.`)
   return new KeepsakeError('store_unavailable', `The object store at ${context.origin} ${why}`, {
     cause: error,
     details: { reason: code },
-    retryable: !untrusted,
+    retryable: !isSetting,
   })
 }
+
+const untrusted = /^(CERT_|ERR_TLS_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
+/** What no retry mends. */
+const hopeless = new RegExp(`${untrusted.source}|^(ERR_SSL_|EPROTO$|HPE_)`)
 
 const reasons: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'refuses connections (ECONNREFUSED). Is it running? Look at S3_ENDPOINT.',
   ENOTFOUND: 'has a host name that does not resolve (ENOTFOUND). Look at S3_ENDPOINT and AWS_REGION.',
   EAI_AGAIN: 'has a host name that cannot be resolved now (EAI_AGAIN). Look at the DNS of this machine.',
+  ERR_SSL_WRONG_VERSION_NUMBER:
+    'does not speak TLS (ERR_SSL_WRONG_VERSION_NUMBER). Look at S3_ENDPOINT: it may want http:// instead of https://.',
+  EPROTO: 'does not speak TLS as it should (EPROTO). Look at S3_ENDPOINT and at proxies in between.',
+  UND_ERR_SOCKET:
+    'closed the connection (UND_ERR_SOCKET). Try again later; if it stays, look at S3_ENDPOINT, which may want https:// instead of http://.',
   UND_ERR_CONNECT_TIMEOUT: 'does not answer connections in time. Look at S3_ENDPOINT and the network.',
 }
 

@@ -1,0 +1,150 @@
+import { createServer as createTlsServer } from 'node:https'
+import { afterEach, describe, expect, it } from 'vitest'
+import { KeepsakeError } from '../../media/index.ts'
+import { putRequest, text } from '../conformance.ts'
+import { createS3Store, type S3StoreOptions } from './s3-store.ts'
+import { answer, listen, type Step, s3Error, startScriptedServer, stop } from './scripted-server.ts'
+import { selfSigned } from './testing/self-signed.ts'
+
+const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'the-secret-of-this-test' }
+const closers: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close()
+})
+
+/** What check, and then every call, says of a place. */
+async function said(endpoint: string, more: Partial<S3StoreOptions> = {}): Promise<KeepsakeError[]> {
+  const store = createS3Store({ bucket: 'media', region: 'us-east-1', credentials, endpoint, random: () => 0, ...more })
+  closers.push(() => store.close())
+  const works = [
+    () => store.check(),
+    () => store.put(putRequest('key', text('x'))),
+    () => store.get('key'),
+    () => store.createMultipart({ key: 'key', contentType: 'text/plain' }),
+    () => store.copy({ source: 'key', key: 'other', size: 1 }),
+  ]
+  const errors: KeepsakeError[] = []
+  for (const work of works) {
+    const error: unknown = await work().catch((error: unknown) => error)
+    if (!KeepsakeError.is(error)) throw new Error('It did not fail with a KeepsakeError.', { cause: error })
+    errors.push(error)
+  }
+  return errors
+}
+
+async function scripted(step: Step): Promise<string> {
+  const server = await startScriptedServer(step)
+  closers.push(server.close)
+  return server.url
+}
+
+/** S3's answer: to HEAD without a word, as HTTP has it. */
+function refusal(status: number, code: string, more = '', headers: Readonly<Record<string, string>> = {}): Step {
+  return (request, response, body) => {
+    const step = request.method === 'HEAD' ? answer(status, '', headers) : s3Error(status, code, more, headers)
+    step(request, response, body)
+  }
+}
+
+const minutes = (count: number) => new Date(Date.now() + count * 60_000).toUTCString()
+
+describe('each says what is wrong and what to do, by check and by every call, with the code of S3', () => {
+  it.each<[string, Step, string, RegExp]>([
+    [
+      'a wrong secret',
+      refusal(403, 'SignatureDoesNotMatch'),
+      'SignatureDoesNotMatch',
+      /^The store at http\S+ refuses the signature\. Look at AWS_SECRET_ACCESS_KEY, and at proxies that change requests\. \(SignatureDoesNotMatch\)$/,
+    ],
+    [
+      'a wrong access key',
+      refusal(403, 'InvalidAccessKeyId'),
+      'InvalidAccessKeyId',
+      /does not know the access key\. Look at AWS_ACCESS_KEY_ID and S3_ENDPOINT\. \(InvalidAccessKeyId\)$/,
+    ],
+    [
+      'a wrong region',
+      refusal(301, 'PermanentRedirect', '', { 'x-amz-bucket-region': 'eu-west-3' }),
+      'PermanentRedirect',
+      /^The bucket 'media' is in the region eu-west-3, not in us-east-1\. Set AWS_REGION=eu-west-3\. \(PermanentRedirect\)$/,
+    ],
+    [
+      'a missing bucket',
+      refusal(404, 'NoSuchBucket'),
+      'NoSuchBucket',
+      /^There is no bucket 'media' at http\S+\. Create it, or look at S3_BUCKET_NAME and S3_ENDPOINT\. \(NoSuchBucket\)$/,
+    ],
+    [
+      'a clock that is 20 minutes off, and stays so',
+      refusal(403, 'RequestTimeTooSkewed', '', { date: minutes(20) }),
+      'RequestTimeTooSkewed',
+      /^This machine's clock and that of http\S+ are too far apart\. Set the clock\. \(RequestTimeTooSkewed\)$/,
+    ],
+    [
+      'an expired session token',
+      refusal(400, 'ExpiredToken'),
+      'ExpiredToken',
+      /^The temporary credentials of the object store have expired\. Sign in again, or look at their provider\. \(ExpiredToken\)$/,
+    ],
+    [
+      'a policy that denies',
+      refusal(403, 'AccessDenied'),
+      'AccessDenied',
+      /^The credentials may not [A-Z]+ .* Look at their policy and the bucket's .*\(AccessDenied\)$/,
+    ],
+  ])('%s', async (_, step, s3Code, message) => {
+    for (const error of await said(await scripted(step))) {
+      expect(error.message).toMatch(message)
+      expect(error).toMatchObject({ code: 'store_denied', retryable: false, details: { s3Code } })
+    }
+  })
+
+  it('an endpoint that is down', async () => {
+    const server = await startScriptedServer(answer(200))
+    await server.close()
+    for (const error of await said(server.url)) {
+      expect(error.message).toBe(
+        `The object store at ${server.url} refuses connections (ECONNREFUSED). Is it running? Look at S3_ENDPOINT.`,
+      )
+      expect(error).toMatchObject({ code: 'store_unavailable', retryable: true, details: { reason: 'ECONNREFUSED' } })
+    }
+  })
+
+  it('an endpoint that does not resolve', async () => {
+    const [error] = await said('http://nowhere.invalid')
+    expect(error?.message).toMatch(/^The object store at http:\/\/nowhere\.invalid has a host name that .* Look at /)
+  })
+
+  it('a certificate that is not trusted, without trying again', async () => {
+    let connections = 0
+    const server = createTlsServer(selfSigned, (_, response) => response.end())
+    server.on('connection', () => {
+      connections += 1
+    })
+    const url = (await listen(server)).replace('http:', 'https:')
+    closers.push(() => stop(server))
+    const errors = await said(url)
+    for (const error of errors) {
+      expect(error.message).toBe(
+        `The object store at ${url} has a certificate that is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT). Look at S3_ENDPOINT and NODE_EXTRA_CA_CERTS.`,
+      )
+      expect(error).toMatchObject({ code: 'store_unavailable', retryable: false })
+    }
+    expect(connections).toBe(errors.length)
+  })
+
+  it('https where http is spoken', async () => {
+    const url = (await scripted(answer(200))).replace('http:', 'https:')
+    for (const error of await said(url)) {
+      expect(error.message).toMatch(/ does not speak TLS \(.*\)\. Look at S3_ENDPOINT: it may want http:/)
+      expect(error.retryable).toBe(false)
+    }
+  })
+
+  it('http where https is spoken', async () => {
+    const server = createTlsServer(selfSigned, (_, response) => response.end())
+    const url = await listen(server)
+    closers.push(() => stop(server))
+    for (const error of await said(url)) expect(error.message).toMatch(/look at S3_ENDPOINT, which may want https:/)
+  })
+})
