@@ -2,10 +2,12 @@ import { benchImport } from './import.ts'
 import { benchMemory } from './memory.ts'
 import { benchPresign } from './presign.ts'
 import { type Part, report } from './report.ts'
+import { benchS3Client } from './s3-client.ts'
 
 /** The benchmarks as a command: `npm run bench`, or `npm run bench -- presign memory` for some of them. */
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
   presign: benchPresign,
+  's3-client': benchS3Client,
   import: benchImport,
   memory: benchMemory,
 }

@@ -107,13 +107,15 @@ async function openStore(
 }
 
 function openBucket(store: S3Config): Promise<ObjectStore> {
-  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, credentials, profile } = store
+  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack, credentials, profile } = store
   return openS3Store({
     bucket,
     region,
     ...(endpoint === null ? {} : { endpoint }),
     ...(publicEndpoint === null ? {} : { publicEndpoint }),
     forcePathStyle,
+    ...(provider === null ? {} : { provider }),
+    dualStack,
     credentials: credentials
       ? {
           accessKeyId: credentials.accessKeyId,

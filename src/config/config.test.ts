@@ -286,6 +286,20 @@ describe('which object store', () => {
   })
 })
 
+describe('the store', () => {
+  test('AWS over IPv6, and the make of a store behind a name of its own', () => {
+    const resolve = (env: Record<string, string>) => resolveConfig({ env: { ...aws, ...env } }).objectStore
+    expect(resolve({})).toMatchObject({ dualStack: false, provider: null })
+    expect(resolve({ AWS_USE_DUALSTACK_ENDPOINT: 'true' })).toMatchObject({ dualStack: true })
+    const place = { S3_ENDPOINT: 'https://media.example.com' }
+    expect(resolve({ ...place, S3_PROVIDER: 'B2' })).toMatchObject({ provider: 'b2' })
+    expect(() => resolve({ ...place, S3_PROVIDER: 'wasabi' })).toThrow(/S3_PROVIDER is 'wasabi'.*one of aws, minio/)
+    expect(() => resolve({ ...place, AWS_USE_DUALSTACK_ENDPOINT: '1' })).toThrow(
+      /AWS_USE_DUALSTACK_ENDPOINT .* S3_ENDPOINT/,
+    )
+  })
+})
+
 describe('precedence', () => {
   const env = {
     PORT: '1',

@@ -15,6 +15,7 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
       endpoint: store.endpoint,
       publicEndpoint: store.publicEndpoint,
       forcePathStyle: store.forcePathStyle,
+      dualStack: store.dualStack,
       credentials: store.credentials
         ? 'access key'
         : store.profile

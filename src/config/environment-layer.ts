@@ -14,6 +14,8 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
       publicEndpoint: settings.S3_PUBLIC_ENDPOINT,
       baseUrl: settings.S3_BASE_URL,
       forcePathStyle: settings.S3_FORCE_PATH_STYLE,
+      provider: settings.S3_PROVIDER,
+      dualStack: settings.AWS_USE_DUALSTACK_ENDPOINT,
       profile: settings.AWS_PROFILE,
       ...(accessKeyId !== undefined &&
         secretAccessKey !== undefined && {

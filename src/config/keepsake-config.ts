@@ -26,6 +26,8 @@ export const configSchema = z.strictObject({
       publicEndpoint: value.webAddress.optional(),
       baseUrl: value.webAddress.optional(),
       forcePathStyle: value.flag.optional(),
+      provider: value.provider.optional(),
+      dualStack: value.flag.optional(),
       credentials: credentials.optional(),
       profile: value.anyText.optional(),
     })
@@ -80,6 +82,10 @@ export type KeepsakeConfig = {
     readonly baseUrl?: string
     /** `endpoint/bucket/key` instead of `bucket.endpoint/key`. Default: true for what is not AWS. */
     readonly forcePathStyle?: boolean
+    /** The make of the store, which decides what it is asked for. Default: by its host name, or by how it answers. */
+    readonly provider?: 'aws' | 'minio' | 'r2' | 'b2' | 'ceph' | 'other'
+    /** AWS's endpoints for IPv4 and IPv6. Default: false. */
+    readonly dualStack?: boolean
     /** Default: what the AWS SDK finds (profile, instance, container …). */
     readonly credentials?: {
       readonly accessKeyId: string

@@ -129,6 +129,13 @@ function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Probl
     )
   }
   const endpoint = pick((layer) => layer.s3?.endpoint) ?? null
+  const dualStack = pick((layer) => layer.s3?.dualStack) ?? false
+  if (dualStack && endpoint !== null) {
+    problems.add(
+      'AWS_USE_DUALSTACK_ENDPOINT',
+      'AWS_USE_DUALSTACK_ENDPOINT is about the endpoints of AWS, and S3_ENDPOINT names another. Unset one of them.',
+    )
+  }
   const credentials = identity?.credentials
   return {
     kind: 's3',
@@ -137,6 +144,8 @@ function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Probl
     endpoint,
     publicEndpoint: pick((layer) => layer.s3?.publicEndpoint) ?? null,
     forcePathStyle: pick((layer) => layer.s3?.forcePathStyle) ?? defaultPathStyle(bucket, endpoint),
+    provider: pick((layer) => layer.s3?.provider) ?? null,
+    dualStack,
     credentials: credentials
       ? {
           accessKeyId: credentials.accessKeyId,

@@ -17,6 +17,9 @@ export type S3Config = {
   readonly endpoint: string | null
   readonly publicEndpoint: string | null
   readonly forcePathStyle: boolean
+  /** Null: to be found out. */
+  readonly provider: 'aws' | 'minio' | 'r2' | 'b2' | 'ceph' | 'other' | null
+  readonly dualStack: boolean
   /** Null: by the profile, or what the AWS SDK finds. */
   readonly credentials: {
     readonly accessKeyId: string

@@ -86,6 +86,9 @@ export const anyText = described(z.string().min(1), 'a text')
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export const logLevel = described(z.string().toLowerCase().pipe(z.enum(logLevels)), `one of ${logLevels.join(', ')}`)
 
+export const providers = ['aws', 'minio', 'r2', 'b2', 'ceph', 'other'] as const
+export const provider = described(z.string().toLowerCase().pipe(z.enum(providers)), `one of ${providers.join(', ')}`)
+
 /** AWS, "General purpose bucket naming rules"; other stores, and old buckets, also allow capitals and underscores. */
 export const bucket = described(
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/),
