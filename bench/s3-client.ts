@@ -82,8 +82,8 @@ async function tasks(store: ObjectStore, folder: string): Promise<Task[]> {
   const file = await writeFile(join(folder, 'large'), 200_000_000)
   const all: Task[] = []
   for (const [name, size, count, concurrency, rounds] of [
-    ['20 KB', 20_000, 400, 16, 7],
-    ['5 MB', 5_000_000, 16, 4, 5],
+    ['20 KB', 20_000, 300, 16, 5],
+    ['5 MB', 5_000_000, 8, 4, 3],
   ] as const) {
     const key = `get/${size}`
     const body = randomBytes(size)

@@ -46,9 +46,9 @@ async function openKeepsake(endpoint: string): Promise<S3Subject> {
     async putLarge(key, { path, size, sha256 }) {
       const file = await open(path)
       async function* read(start: number, end: number) {
+        const block = Buffer.allocUnsafeSlow(blockSize)
         for (let at = start; at < end; ) {
-          const block = Buffer.allocUnsafe(Math.min(blockSize, end - at))
-          const { bytesRead } = await file.read(block, 0, block.length, at)
+          const { bytesRead } = await file.read(block, 0, Math.min(block.length, end - at), at)
           if (bytesRead === 0) return
           at += bytesRead
           yield block.subarray(0, bytesRead)

@@ -70,10 +70,18 @@ export class SpoolFile implements ByteReader {
     return buffer.subarray(0, filled)
   }
 
-  /** A range. Every chunk is a buffer of its own: a socket may hold it for as long as it likes. */
+  /** A range, through one block of memory: a chunk is good until the next one is asked for. */
   async *stream(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
     const last = Math.min(end, this.#written)
-    for (let at = start; at < last; at += blockSize) yield await this.read(at, Math.min(blockSize, last - at))
+    const block = Buffer.allocUnsafeSlow(Math.min(blockSize, Math.max(last - start, 0)))
+    for (let at = start; at < last; ) {
+      const { bytesRead } = await onDisk(this.path, () =>
+        this.#handle.read(block, 0, Math.min(block.length, last - at), at),
+      )
+      if (bytesRead === 0) return
+      at += bytesRead
+      yield block.subarray(0, bytesRead)
+    }
   }
 
   dispose(): Promise<void> {

@@ -21,7 +21,7 @@ async function* chunks(...values: Uint8Array[]) {
 
 async function gather(spooled: Spooled): Promise<Buffer> {
   const parts: Uint8Array[] = []
-  for await (const part of readBody(spooled.open(), spooled.size)) parts.push(part)
+  for await (const part of readBody(spooled.open(), spooled.size)) parts.push(Uint8Array.from(part))
   return Buffer.concat(parts)
 }
 

@@ -99,7 +99,10 @@ export type CallOptions = { readonly signal?: AbortSignal }
 export type ObjectBody = Uint8Array | (() => AsyncIterable<Uint8Array>) | RangedBody
 
 export type RangedBody = {
-  /** The bytes from `start` up to and without `end`. May be called several times at once. */
+  /**
+   * The bytes from `start` up to and without `end`. May be called several times at once. A chunk is looked at only
+   * until the next one is asked for, so its memory may be used again.
+   */
   read(start: number, end: number): AsyncIterable<Uint8Array>
 }
 

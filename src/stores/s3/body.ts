@@ -2,7 +2,6 @@ import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { KeepsakeError } from '../../media/index.ts'
 import type { ObjectBody } from '../object-store.ts'
-import { readBody } from '../read-body.ts'
 import type { Watch } from './watch.ts'
 
 /** Larger bodies in memory go out in pieces, so that the deadline sees progress. */
@@ -61,7 +60,8 @@ export class OutgoingBody {
   }
 
   async *#source(): AsyncGenerator<Uint8Array> {
-    if (!(this.#body instanceof Uint8Array)) return yield* readBody(this.#body, this.#size)
+    if (typeof this.#body === 'function') return yield* this.#body()
+    if (!(this.#body instanceof Uint8Array)) return yield* staged(this.#body.read(0, this.#size))
     for (let start = 0; start < this.#size; start += pieceSize) yield this.#body.subarray(start, start + pieceSize)
   }
 
@@ -71,6 +71,33 @@ export class OutgoingBody {
       `The body has ${found < this.#size ? 'only' : 'at least'} ${found} bytes; ${this.#size} were announced. Nothing was written.`,
     )
   }
+}
+
+/**
+ * Blocks that a body of ranges passes through, over and over: without, a large body leaves its own size in garbage. One
+ * block is on its way out, one waits in the Readable, one is being filled, and one is to spare; whatever happens, the
+ * store holds the bytes against their hash.
+ */
+const stagingBlocks = 4
+
+async function* staged(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const blocks: Uint8Array[] = []
+  let turn = 0
+  let filled = 0
+  const block = () => (blocks[turn] ??= Buffer.allocUnsafeSlow(pieceSize))
+  for await (const chunk of chunks) {
+    for (let from = 0; from < chunk.length; ) {
+      const some = chunk.subarray(from, from + pieceSize - filled)
+      block().set(some, filled)
+      from += some.length
+      filled += some.length
+      if (filled < pieceSize) continue
+      yield block()
+      turn = (turn + 1) % stagingBlocks
+      filled = 0
+    }
+  }
+  if (filled > 0) yield block().subarray(0, filled)
 }
 
 /** A reader that stopped asking is let go after this time, so that it cannot hold a connection for ever. */
