@@ -166,10 +166,10 @@ async function startService(options: TestServerOptions, closeAfter: () => Promis
     server,
     bucket,
     as,
-    /** The keys in the bucket. */
-    async objects() {
+    /** The keys in the bucket, those of one wallet's generations for instance. */
+    async objects(prefix = '') {
       const keys: string[] = []
-      for await (const { key } of bucket.list()) keys.push(key)
+      for await (const { key } of bucket.list({ prefix })) keys.push(key)
       return keys
     },
     /** What lies in the folder for imports on their way. */
