@@ -105,7 +105,10 @@ describe.each(backends)('on $name', ({ start }) => {
 
     it('whose link is past saving is not waited for', async () => {
       const { url } = fresh('/status/503')
-      const problem = await readProblem(await api.import({ url, expiresAt: '2026-01-01T00:00:00Z' }))
+      const response = await api.import({ url, expiresAt: '2026-01-01T00:00:00Z' })
+      // It will not pass, so nobody is asked to come again.
+      expect(response.headers.get('retry-after')).toBeNull()
+      const problem = await readProblem(response)
       expect(problem).toMatchObject({ status: 502, code: 'source_unavailable' })
       expect(await api.asset(problem.asset ?? '')).toMatchObject({ state: 'failed', url: null })
     })
@@ -145,7 +148,9 @@ describe.each(backends)('on $name', ({ start }) => {
       const source = { base64: service.source.png.toString('base64') }
       puts = 'fail'
       try {
-        const problem = await readProblem(await api.import(source, fields))
+        const response = await api.import(source, fields)
+        expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+        const problem = await readProblem(response)
         expect(problem).toMatchObject({ status: 503, code: 'store_unavailable' })
         expect(await api.asset(problem.asset ?? '')).toMatchObject({ state: 'failed', key: null, url: null })
       } finally {
