@@ -1,6 +1,6 @@
 import type { Database } from '../../src/catalogue/index.ts'
 import type { Asset } from '../../src/media/index.ts'
-import { checkAlways, checkRecovered, rawAssets, Violation } from './check.ts'
+import { checkAlways, checkRecovered, readCatalogue, Violation } from './check.ts'
 import { type Act, contents, owners, type Step } from './steps.ts'
 import type { Subject } from './subject.ts'
 import { contentOf, hashOf, quota, World } from './world.ts'
@@ -73,7 +73,8 @@ class Run {
       await world.jump(7200)
     }
     await this.#checkAlways()
-    await checkRecovered(await rawAssets(this.#database), world.bucket, this.#promised())
+    const { assets } = await readCatalogue(this.#database)
+    await checkRecovered(assets, world.bucket, this.#promised())
     await this.#checkReplays()
   }
 
@@ -167,8 +168,7 @@ class Run {
   async #checkAlways(): Promise<void> {
     const { bucket, late, written } = this.world
     await late.quiet()
-    const rows = await rawAssets(this.#database)
-    await checkAlways(rows, bucket, written, this.#promised(), quota, this.#database)
+    await checkAlways(await readCatalogue(this.#database), bucket, written, this.#promised(), quota)
   }
 
   #promised() {
