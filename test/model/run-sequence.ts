@@ -21,7 +21,7 @@ class Run {
   readonly #subject: Subject
   readonly #database: Database
   /** Ids that a client heard of, in order. */
-  readonly #known: { id: string; owner: string }[] = []
+  readonly #known: { id: string; owner: string; key: string | null }[] = []
   readonly #kept = new Map<string, string>()
   readonly #deleted = new Set<string>()
   readonly #keyed = new Map<string, string>()
@@ -97,7 +97,12 @@ class Run {
         // From the moment of asking, nobody is promised the asset any more.
         this.#kept.delete(target.id)
         const { done } = await keepsake.as({ role: 'user', owner: target.owner }).delete(target.id)
-        if (done) this.#deleted.add(target.id)
+        if (!done) return
+        this.#deleted.add(target.id)
+        // Whoever still has a link to it finds nothing, from now on.
+        if (target.key !== null && (await this.world.bucket.head(target.key)) !== undefined) {
+          throw new Violation('I4', `the deletion of ${target.id} was acknowledged and ${target.key} is still there`)
+        }
         return
       }
       case 'read': {
@@ -140,7 +145,7 @@ class Run {
 
   #heard(asset: Asset, hashes: readonly string[]): void {
     const first = !this.#known.some(({ id }) => id === asset.id)
-    if (first) this.#known.push({ id: asset.id, owner: asset.owner })
+    if (first) this.#known.push({ id: asset.id, owner: asset.owner, key: asset.key })
     if (asset.state !== 'stored') return
     const { sha256 } = asset
     if (sha256 === null || !hashes.includes(sha256)) {
