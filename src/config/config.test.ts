@@ -372,7 +372,8 @@ describe('what is shown', () => {
     expect(describeConfig(config)).toMatchObject({
       database: 'PostgreSQL db:5432/app',
       objectStore: 's3://media',
-      authentication: 'given API key, JWTs by HS256, audience authenticated',
+      keyOrigin: 'given',
+      tokens: 'HS256, audience authenticated',
     })
   })
 

@@ -27,8 +27,9 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
     urlExpiresIn: config.urls.expiresIn,
     baseUrl: config.urls.baseUrl,
     http: `${config.http.host}:${config.http.port}`,
-    // Under a name that the log does not take for a secret's.
-    authentication: `${config.http.apiKey ? 'given' : 'generated'} API key, ${describeJwt(config)}`,
+    // Not by the names of the settings: the log takes what is under those for secrets.
+    keyOrigin: config.http.apiKey ? 'given' : 'generated',
+    tokens: describeJwt(config),
     logLevel: config.logLevel,
   }
 }
@@ -41,7 +42,7 @@ function describeDatabase(connectionString: string): string {
 
 function describeJwt(config: ResolvedConfig): string {
   const { jwt } = config.http
-  if (!jwt) return 'no JWTs'
-  const keys = 'secret' in jwt.keys ? 'HS256' : `the JWKS of ${new URL(jwt.keys.jwksUrl).host}`
-  return `JWTs by ${keys}, audience ${jwt.audience}${jwt.issuer === null ? '' : `, issuer ${jwt.issuer}`}`
+  if (!jwt) return 'none'
+  const keys = 'secret' in jwt.keys ? 'HS256' : `JWKS of ${new URL(jwt.keys.jwksUrl).host}`
+  return `${keys}, audience ${jwt.audience}${jwt.issuer === null ? '' : `, issuer ${jwt.issuer}`}`
 }
