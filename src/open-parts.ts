@@ -17,6 +17,9 @@ import type { Logger } from './logger.ts'
 import { awsCredentials, type ObjectStore, openS3Store } from './stores/index.ts'
 import { version } from './version.ts'
 
+/** Assets that the queue brings forward at the same time: most of them wait, for a source or for the store. */
+const jobsAtOnce = 32
+
 export type OpenedParts = { readonly parts: KeepsakeParts; readonly folder: DataFolder }
 
 /**
@@ -42,11 +45,18 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     opened(folder, () => folder.close())
     const database = await openDatabase(config, folder, logger)
     opened(database, () => database.close())
-    const store = await openStore(config.objectStore, config, folder, closers)
-    const jobs = await createJobs({ database: queueDatabase(database, config), logger })
     const { allowHosts, allowHttp, giveUpAfter } = config.imports
     const fetch = createGuardedFetch({ allowHosts, allowHttp, userAgent: `Keepsake/${version}` })
     opened(fetch, () => fetch.close())
+    const store = await openStore(config.objectStore, config, folder, closers)
+    // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
+    const queue = queueDatabase(database, config)
+    const jobs = await createJobs({ database: queue, logger, concurrency: jobsAtOnce }).catch(
+      async (error: unknown) => {
+        await store.close()
+        throw error
+      },
+    )
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
