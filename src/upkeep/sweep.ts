@@ -18,9 +18,19 @@ const maxPages = 1000
  */
 export async function sweep(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
   // Before the assets, which may take long, and again after them, for the keys that they left.
-  await sweepRetiredKeys(parts, signal)
+  await sweepRetiredKeysLogged(parts, signal)
   await sweepDue(parts, signal)
-  await sweepRetiredKeys(parts, signal)
+  await sweepRetiredKeysLogged(parts, signal)
+}
+
+/** A bucket that refuses deletes must not keep imports from being brought forward. */
+async function sweepRetiredKeysLogged(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
+  try {
+    await sweepRetiredKeys(parts, signal)
+  } catch (error) {
+    const problem = KeepsakeError.from(error)
+    parts.logger.warn({ code: problem.code, err: problem }, 'retired objects could not be removed yet')
+  }
 }
 
 async function sweepDue(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
