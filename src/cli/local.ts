@@ -37,6 +37,7 @@ async function openInstallation(config: ResolvedConfig, logger: Logger): Promise
     ...(folder.exclusive ? { socket: folder } : {}),
     generatedApiKey,
     announce: (url) => folder.announce(url),
+    drain: () => keepsake.drain(),
     close: () => keepsake.close(),
   }
 }
