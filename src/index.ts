@@ -3,7 +3,10 @@
  * door; the others are `keepsake/s3`, `keepsake/embedded-s3`, `keepsake/http` and `keepsake/testing`.
  */
 export type { Actor, AuditAction, AuditEntry, AuditFilter } from './catalogue/index.ts'
+export { defineConfig, type KeepsakeConfig } from './config/index.ts'
 export type { ImportSource } from './intake/index.ts'
+export { type CreateOptions, createKeepsake } from './keepsake.ts'
+export type { Logger } from './logger.ts'
 export {
   type Asset,
   type AssetHealth,

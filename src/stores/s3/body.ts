@@ -29,20 +29,34 @@ export class OutgoingBody {
   }
 
   async *#pieces(): AsyncGenerator<Uint8Array> {
+    const source = this.#source()
     let sent = 0
     try {
-      for await (const piece of this.#source()) {
-        sent += piece.length
-        if (sent > this.#size) throw this.#wrongSize(sent)
+      for (let next = await this.#ask(source); !next.done; next = await this.#ask(source)) {
+        sent += next.value.length
+        if (sent > this.#size) throw this.#blame(this.#wrongSize(sent))
         this.#watch.touch()
-        yield piece
+        yield next.value
       }
-      if (sent < this.#size) throw this.#wrongSize(sent)
-    } catch (error) {
-      this.sourceError = { error }
-      throw error
+      if (sent < this.#size) throw this.#blame(this.#wrongSize(sent))
+    } finally {
+      await source.return(undefined)
     }
     this.#watch.touch()
+  }
+
+  /** Only what the source itself throws is its fault: a broken connection is thrown into {@link #pieces} as well. */
+  async #ask(source: AsyncGenerator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+    try {
+      return await source.next()
+    } catch (error) {
+      throw this.#blame(error)
+    }
+  }
+
+  #blame(error: unknown): unknown {
+    this.sourceError = { error }
+    return error
   }
 
   async *#source(): AsyncGenerator<Uint8Array> {

@@ -210,6 +210,39 @@ describe('a put', () => {
     expect(server.requests).toHaveLength(0)
   })
 
+  it('whose connection breaks half way is sent again, from the start of its source', async () => {
+    let requests = 0
+    const received: number[] = []
+    const server = createServer((request, response) => {
+      requests += 1
+      const isFirst = requests === 1
+      let size = 0
+      request.on('error', () => undefined)
+      request.on('data', (piece: Buffer) => {
+        size += piece.length
+        if (isFirst && size > 1_000_000) request.socket.resetAndDestroy()
+      })
+      request.on('end', () => {
+        received.push(size)
+        response.writeHead(200, { etag: '"e"' }).end()
+      })
+    })
+    const store = createS3Store({ ...placeOf({ url: await listen(server) }), credentials })
+    closers.push(
+      () => store.close(),
+      () => stop(server),
+    )
+    const piece = Buffer.alloc(256 * 1024)
+    const size = 100 * piece.length
+    async function* body() {
+      for (let sent = 0; sent < 100; sent += 1) yield piece
+    }
+    await put(store, { body, size })
+    await put(store, { key: 'in memory', body: Buffer.alloc(size), size })
+    expect(requests).toBe(3)
+    expect(received).toEqual([size, size])
+  })
+
   it('that is refused before its body has gone out is told why', async () => {
     const server = createServer((_, response) => {
       response.writeHead(403, { 'content-type': 'application/xml' })

@@ -1,0 +1,2 @@
+export { paintPicture } from './picture.ts'
+export { type Provider, startProvider } from './provider.ts'
