@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Picture, pictureBytes, pictureHash } from '../support/picture.ts'
-import type { Client, ImportBody, Outcome } from './client.ts'
+import type { Answered, AssetAnswer, Client, ImportBody, Outcome } from './client.ts'
 import type { Ledger, Order } from './ledger.ts'
 import { type SourceKind, type Sources, sourceKinds } from './sources.ts'
 
@@ -91,7 +91,7 @@ export class Load {
     return { order: { ...facts, by: 'url', alive: kind !== 'gone' }, body }
   }
 
-  #conclude(order: Order, outcome: Exclude<Awaited<ReturnType<Client['import']>>, { kind: 'broken' }>): void {
+  #conclude(order: Order, outcome: Answered<AssetAnswer>): void {
     const { ledger } = this.#parts
     if (outcome.kind === 'answer') {
       if (outcome.value.state === 'stored') ledger.stored(order, outcome.value)
@@ -129,7 +129,7 @@ export class Load {
     const { client, ledger, random } = this.#parts
     const before = new Set(ledger.deleted)
     const outcome = await client.list({ limit: '50', owner: `owner-${Math.floor(random() * 4)}` })
-    if (outcome.kind === 'broken') return
+    if (outcome.kind === 'broken' || outcome.kind === 'refused') return
     if (outcome.kind === 'problem') {
       if (!passing.has(outcome.code)) ledger.violations.push(`a list was answered ${outcome.code}: ${outcome.detail}`)
       return
@@ -153,13 +153,17 @@ export class Load {
   async #untilAnswered<T>(
     send: (tries: number) => Promise<Outcome<T>>,
     isPassing: (code: string) => boolean,
-  ): Promise<Exclude<Outcome<T>, { kind: 'broken' }> | undefined> {
+  ): Promise<Answered<T> | undefined> {
     const { ledger, random } = this.#parts
-    for (let tries = 0; performance.now() < this.#deadline; tries += 1) {
-      if (tries > 0) ledger.counts.retries += 1
+    for (let tries = 0; performance.now() < this.#deadline; ) {
       const outcome = await send(tries)
       if (outcome.kind === 'answer') return outcome
       if (outcome.kind === 'problem' && !isPassing(outcome.code)) return outcome
+      // Nobody was there to hear it: that was no try.
+      if (outcome.kind !== 'refused') {
+        tries += 1
+        ledger.counts.retries += 1
+      }
       await delay(50 + random() * 100)
     }
     ledger.violations.push('an operation never got an answer')
