@@ -544,8 +544,9 @@ describe('defects', () => {
 
 describe('the log', () => {
   it('has one line a request, by route, without paths, queries, keys or signatures', async () => {
-    const { id } = await importGif({ owner: 'logged' })
-    await server.call(`/v1/assets/${id}/content?variant=private-hint`, { headers: { 'x-request-id': 'line-1' } })
+    await server.call('/v1/collections/generations/assets?owner=private-hint', {
+      headers: { 'x-request-id': 'line-1' },
+    })
     await server.call('/v1/collections', {
       headers: { authorization: 'Bearer wrong-but-secret', 'x-request-id': 'line-2' },
     })
@@ -558,11 +559,11 @@ describe('the log', () => {
       code: 'unauthenticated',
     })
     expect(lines.find(({ requestId }) => requestId === 'line-1')).toMatchObject({
-      route: '/v1/assets/:id/content',
+      route: '/v1/collections/:collection/assets',
       role: 'service',
       ms: expect.any(Number),
     })
-    for (const secret of ['test-api-key', 'wrong-but-secret', 'private-hint', 'Signature=5']) {
+    for (const secret of ['test-api-key', 'wrong-but-secret', 'private-hint', 'X-Amz-Signature=']) {
       expect(server.log()).not.toContain(secret)
     }
   })

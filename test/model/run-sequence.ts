@@ -1,6 +1,6 @@
 import type { Database } from '../../src/catalogue/index.ts'
 import type { Asset } from '../../src/media/index.ts'
-import { checkAlways, checkRecovered, rawAssets, Violation } from './check.ts'
+import { checkAlways, checkRecovered, readCatalogue, Violation } from './check.ts'
 import { type Act, contents, owners, type Step } from './steps.ts'
 import type { Subject } from './subject.ts'
 import { contentOf, hashOf, quota, World } from './world.ts'
@@ -21,7 +21,7 @@ class Run {
   readonly #subject: Subject
   readonly #database: Database
   /** Ids that a client heard of, in order. */
-  readonly #known: { id: string; owner: string }[] = []
+  readonly #known: { id: string; owner: string; key: string | null }[] = []
   readonly #kept = new Map<string, string>()
   readonly #deleted = new Set<string>()
   readonly #keyed = new Map<string, string>()
@@ -73,7 +73,8 @@ class Run {
       await world.jump(7200)
     }
     await this.#checkAlways()
-    await checkRecovered(await rawAssets(this.#database), world.bucket, this.#promised())
+    const { assets } = await readCatalogue(this.#database)
+    await checkRecovered(assets, world.bucket, this.#promised())
     await this.#checkReplays()
   }
 
@@ -86,7 +87,7 @@ class Run {
   }
 
   async #try(act: Act): Promise<void> {
-    const { keepsake } = this.world
+    const { keepsake, mortal } = this.world
     switch (act.do) {
       case 'import':
         return this.#import(act)
@@ -96,7 +97,12 @@ class Run {
         // From the moment of asking, nobody is promised the asset any more.
         this.#kept.delete(target.id)
         const { done } = await keepsake.as({ role: 'user', owner: target.owner }).delete(target.id)
-        if (done) this.#deleted.add(target.id)
+        if (!done) return
+        this.#deleted.add(target.id)
+        // Whoever still has a link to it finds nothing, from now on.
+        if (target.key !== null && (await this.world.bucket.head(target.key)) !== undefined) {
+          throw new Violation('I4', `the deletion of ${target.id} was acknowledged and ${target.key} is still there`)
+        }
         return
       }
       case 'read': {
@@ -113,7 +119,9 @@ class Run {
         return this.world.sweep()
       case 'overtake':
         await this.world.jump(31)
-        return this.world.sweep()
+        // Its process may be dead by now, and another one may be up: that one's sweep is not this act's.
+        if (!mortal.killed) await this.world.sweep()
+        return
     }
   }
 
@@ -137,7 +145,7 @@ class Run {
 
   #heard(asset: Asset, hashes: readonly string[]): void {
     const first = !this.#known.some(({ id }) => id === asset.id)
-    if (first) this.#known.push({ id: asset.id, owner: asset.owner })
+    if (first) this.#known.push({ id: asset.id, owner: asset.owner, key: asset.key })
     if (asset.state !== 'stored') return
     const { sha256 } = asset
     if (sha256 === null || !hashes.includes(sha256)) {
@@ -165,8 +173,7 @@ class Run {
   async #checkAlways(): Promise<void> {
     const { bucket, late, written } = this.world
     await late.quiet()
-    const rows = await rawAssets(this.#database)
-    await checkAlways(rows, bucket, written, this.#promised(), quota, this.#database)
+    await checkAlways(await readCatalogue(this.#database), bucket, written, this.#promised(), quota)
   }
 
   #promised() {

@@ -1,5 +1,4 @@
-import type { Io } from '../../src/cli/io.ts'
-import { run } from '../../src/cli/run.ts'
+import { type Io, run } from '../../src/cli/index.ts'
 
 export type CliResult = {
   readonly code: number

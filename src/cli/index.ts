@@ -1,0 +1,3 @@
+export type { Installation, OpenInstallation } from './installation.ts'
+export type { Io } from './io.ts'
+export { run } from './run.ts'
