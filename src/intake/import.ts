@@ -39,6 +39,12 @@ export type IntakeParts = {
   readonly transfers?: number
 }
 
+/** Seconds. */
+const defaultPatience = 50
+/** How a row that somebody else works on is looked at again. Seconds. */
+const lookAgain = { base: 0.2, cap: 5 }
+/** Seconds after which bytes that came with a request, and were not kept, are no longer waited for. */
+export const bytesGiveUpAfter = 600
 /** How a failing source is tried again while the caller waits. Seconds. */
 const foreground = { tries: 4, base: 0.2, cap: 2 }
 /** How it is tried again later. Seconds. */
@@ -125,12 +131,36 @@ export class Intake {
     const content = await this.#transfer(() => this.#collect(source, collection))
     try {
       const { asset, replayed } = await this.#reserve(collection, request, actor, null, content.size)
-      if (replayed) return replay(asset)
+      if (replayed) return await this.#takeOver(asset, collection, content, actor)
       using _lease = this.#leases.hold(asset)
-      return await this.#keep(asset, collection, content, actor)
+      return await this.#keep(asset, collection, content, actor, request.idempotency !== null)
     } finally {
       await content.dispose()
     }
+  }
+
+  /**
+   * The same bytes, sent again under their idempotency key. Whoever got them first may still be at work, which is
+   * waited for; or it died with its process, or met a failing store: then the work is done with the bytes that are here.
+   */
+  async #takeOver(asset: AssetRecord, collection: Collection, content: Collected, actor: Actor): Promise<AssetRecord> {
+    const { catalogue, clock, patience = defaultPatience } = this.#parts
+    const { signal } = this.#stopping
+    let now: AssetRecord | undefined = asset
+    for (let looks = 0, waited = 0; now !== undefined; looks += 1) {
+      if (now.state !== 'pending') return replay(now)
+      const claimed = await catalogue.claim(now.id, now.attempt, this.#leases.seconds, { role: 'system' })
+      if (claimed !== undefined) {
+        using _lease = this.#leases.hold(claimed)
+        return await this.#keep(claimed, collection, content, actor, true)
+      }
+      if (waited >= patience || signal.aborted) return replay(now)
+      const pause = backoff(looks, lookAgain)
+      await clock.sleep(pause, signal)
+      waited += pause
+      now = await catalogue.get(asset.id, { role: 'system' })
+    }
+    throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
   }
 
   #reserve(
@@ -205,7 +235,14 @@ export class Intake {
     })
   }
 
-  async #keep(record: AssetRecord, collection: Collection, content: Collected, actor: Actor): Promise<AssetRecord> {
+  /** @param comesAgain Whether a caller who is told of a failing store can send the same bytes for the same row. */
+  async #keep(
+    record: AssetRecord,
+    collection: Collection,
+    content: Collected,
+    actor: Actor,
+    comesAgain = false,
+  ): Promise<AssetRecord> {
     let kept: AssetRecord | undefined
     try {
       const parts = { ...this.#parts, lease: this.#leases.seconds }
@@ -214,17 +251,27 @@ export class Intake {
       const problem = KeepsakeError.from(error)
       // The row may be confirmed or not: only the catalogue can tell, and the sweep will ask the object.
       if (problem.code === 'catalogue_unavailable') throw problem
-      return this.#settleFailure(record, problem, actor)
+      return this.#settleFailure(record, problem, actor, comesAgain)
     }
     if (kept === undefined) throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
     return replay(kept)
   }
 
   /** Marks what went wrong: put off what may yet work and has a source to try again, else failed for good. */
-  async #settleFailure(record: AssetRecord, problem: KeepsakeError, actor: Actor): Promise<AssetRecord> {
+  async #settleFailure(
+    record: AssetRecord,
+    problem: KeepsakeError,
+    actor: Actor,
+    comesAgain = false,
+  ): Promise<AssetRecord> {
     const { catalogue, jobs, giveUpAfter } = this.#parts
     const told = { code: problem.code, message: problem.message }
     const hopeful = problem.retryable || problem.code === 'store_denied' || problem.code === 'object_exists'
+    if (hopeful && comesAgain) {
+      const retry = { retryIn: 1, giveUpAfter: bytesGiveUpAfter }
+      await catalogue.postpone(record.id, record.attempt, told, retry, actor)
+      throw withAsset(problem, record.id)
+    }
     if (!hopeful || record.sourceUrl === null) {
       await catalogue.fail(record.id, record.attempt, told, actor)
       throw withAsset(problem, record.id)
@@ -240,7 +287,7 @@ export class Intake {
   /** The outcome, or the pending row when it takes longer than a caller waits; the work goes on either way. */
   async #withPatience(asset: AssetRecord, work: Promise<AssetRecord>): Promise<AssetRecord> {
     const timer = new AbortController()
-    const timeout = this.#parts.clock.sleep(this.#parts.patience ?? 50, timer.signal).then(() => undefined)
+    const timeout = this.#parts.clock.sleep(this.#parts.patience ?? defaultPatience, timer.signal).then(() => undefined)
     try {
       const outcome = await Promise.race([work, timeout])
       return outcome ?? replay((await this.#parts.catalogue.get(asset.id, { role: 'system' })) ?? asset)
