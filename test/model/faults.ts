@@ -1,7 +1,15 @@
 import type { KeepsakeError } from '../../src/media/index.ts'
 
 /** What can become of one call to a port, or of the process that makes it. */
-export const faults = ['ok', 'fail', 'applied-but-errored', 'lands-later', 'killed-before', 'killed-after'] as const
+export const faults = [
+  'ok',
+  'slow',
+  'fail',
+  'applied-but-errored',
+  'lands-later',
+  'killed-before',
+  'killed-after',
+] as const
 export type Fault = (typeof faults)[number]
 
 /** Calls that were answered with an error and take effect later, in the order they were made. */
@@ -52,6 +60,11 @@ export class Mortal {
   }
 }
 
+/** Lets everybody else go on for so many turns of the event loop. */
+export async function others(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
 const never = new Promise<never>(() => {})
 
 export type FaultyOptions = {
@@ -89,6 +102,7 @@ export function faulty<T extends object>(port: T, options: FaultyOptions): T {
           late.add(() => call(args))
           throw error()
         }
+        if (fault === 'slow') await others(100)
         const settled = await call(args).then(
           (result) => ({ result }),
           (thrown: unknown) => ({ thrown }),

@@ -1,6 +1,7 @@
 import type { Database } from '../../src/catalogue/index.ts'
 import type { Asset } from '../../src/media/index.ts'
 import { checkAlways, checkRecovered, readCatalogue, Violation } from './check.ts'
+import { others } from './faults.ts'
 import { type Act, contents, owners, type Step } from './steps.ts'
 import type { Subject } from './subject.ts'
 import { contentOf, hashOf, quota, World } from './world.ts'
@@ -118,6 +119,7 @@ class Run {
       case 'sweep':
         return this.world.sweep()
       case 'overtake':
+        await others(act.after)
         await this.world.jump(31)
         // Its process may be dead by now, and another one may be up: that one's sweep is not this act's.
         if (!mortal.killed) await this.world.sweep()

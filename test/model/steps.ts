@@ -14,7 +14,7 @@ export type Act =
   | { readonly do: 'read'; readonly pick: number; readonly owner: number }
   | { readonly do: 'sweep' }
   /** Leases run out and the sweep takes over what others still work on. */
-  | { readonly do: 'overtake' }
+  | { readonly do: 'overtake'; readonly after: number }
 
 /** One step of a sequence: acts side by side under faults, or something that befalls the world. */
 export type Step =
@@ -41,11 +41,12 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), pick: fc.nat(7) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('read' as const), pick: fc.nat(7), owner: fc.nat(1) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('sweep' as const) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('overtake' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('overtake' as const), after: fc.nat(80) }) },
 )
 
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   { weight: 8, arbitrary: fc.constant('ok' as const) },
+  { weight: 3, arbitrary: fc.constant('slow' as const) },
   { weight: 2, arbitrary: fc.constant('fail' as const) },
   { weight: 3, arbitrary: fc.constant('applied-but-errored' as const) },
   { weight: 2, arbitrary: fc.constant('lands-later' as const) },
