@@ -32,7 +32,9 @@ export type Report = {
 const whileStarting = 0.15
 /** Milliseconds under load before a kill, at most. */
 const longestLife = 1500
-/** Past every watch and lease, and short of a day, after which imports are given up. */
+/** Past every lease. */
+const soon = '1 minute'
+/** Past every watch, and short of a day, after which imports are given up. */
 const later = '8 hours'
 /** Past the watch of what was retired then. */
 const muchLater = '16 hours'
@@ -86,6 +88,7 @@ export async function runKills({ kills, seed, databaseUrl, keep }: KillsOptions)
 
     // From here on the world is well, and all that was begun comes to its end.
     sources.heal()
+    await inspection.moveClock(soon)
     server = Serving.start(serving)
     await server.ready()
     await load.end(90)
@@ -122,7 +125,6 @@ export async function runKills({ kills, seed, databaseUrl, keep }: KillsOptions)
       'imports acknowledged': ledger.counts.imports,
       'imports told to be pending': ledger.counts.pending,
       'imports refused': ledger.counts.refused,
-      'imports of bytes interrupted': ledger.counts.interrupted,
       'deletes acknowledged': ledger.counts.deletes,
       retries: ledger.counts.retries,
       lists: ledger.counts.lists,
