@@ -38,9 +38,9 @@ class Run {
     const { world } = this
     switch (step.at) {
       case 'acts':
-        world.setFaults(step.faults)
+        world.faults.set(step.faults)
         await Promise.all(step.acts.map((act) => this.#act(act)))
-        world.setFaults([])
+        world.faults.set([])
         if (world.mortal.killed) await world.start()
         break
       case 'restart':
@@ -62,7 +62,7 @@ class Run {
   /** Faults end, what was late lands, time passes, and the regular sweep runs. */
   async recover(): Promise<void> {
     const { world } = this
-    world.setFaults([])
+    world.faults.set([])
     world.mood = 'well'
     await world.late.land()
     for (let round = 0; round < 3; round += 1) {
