@@ -147,7 +147,7 @@ class Run {
 
   #heard(asset: Asset, hashes: readonly string[]): void {
     const first = !this.#known.some(({ id }) => id === asset.id)
-    if (first) this.#known.push({ id: asset.id, owner: asset.owner, key: asset.key })
+    if (first) this.#known.push({ id: asset.id, owner: asset.owner, key: asset.state === 'stored' ? asset.key : null })
     if (asset.state !== 'stored') return
     const { sha256 } = asset
     if (sha256 === null || !hashes.includes(sha256)) {
