@@ -46,7 +46,7 @@ it('README.md: the first screen keeps a picture whose link dies', async () => {
     await source.close()
     await rm(folder, { recursive: true, force: true })
   }
-})
+}, 180_000)
 
 it('docs/http.md: a problem looks as shown', async () => {
   const shown = /```json\n([\s\S]*?)```/.exec(await readFile(join(root, 'docs/http.md'), 'utf8'))?.[1]

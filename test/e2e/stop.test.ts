@@ -95,7 +95,8 @@ describe('a server on the embedded default', () => {
   it('lets every command work after it has stopped', async () => {
     expect(await serving.stop()).toBe(0)
     await expectVerbs()
-  })
+    // Each one opens the database by itself.
+  }, 180_000)
 
   /** import, show, ls, url and rm, each as a process of its own; answers what the link gave. */
   async function expectVerbs() {
