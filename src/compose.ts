@@ -56,10 +56,10 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   const as = (actor: Actor) => new BoundVerbs(verbParts, actor)
   const service = as({ role: 'service' })
   let closing: Promise<void> | undefined
-  const drain = () => intake.close(drainSeconds)
-  const close = async () => {
+  const drain = (seconds = drainSeconds) => intake.close(seconds)
+  const close = async (grace: number | undefined) => {
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
-    await drain()
+    await drain(grace)
     await jobs.stop()
     await store.close()
     await parts.release()
@@ -77,9 +77,9 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     collections,
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
     countByState: () => catalogue.countByState(),
-    drain,
-    close: () => {
-      closing ??= close()
+    drain: () => drain(),
+    close: ({ grace } = {}) => {
+      closing ??= close(grace)
       return closing
     },
   }

@@ -100,8 +100,11 @@ export interface Keepsake extends Verbs {
    */
   drain(): Promise<void>
 
-  /** Takes no more work, finishes what was acknowledged or puts it off ({@link drain}), lets go of everything. */
-  close(): Promise<void>
+  /**
+   * Takes no more work, finishes what was acknowledged or puts it off ({@link drain}), lets go of everything.
+   * `grace`: seconds that imports under way get, in place of drain's seven.
+   */
+  close(options?: { readonly grace?: number }): Promise<void>
 }
 
 export type { KeepsakeError }

@@ -28,5 +28,5 @@ export type OpenInstallation = {
   /** Takes no more imports, and finishes or puts off those under way. */
   drain(): Promise<void>
   /** Finishes what was acknowledged and lets go. */
-  close(): Promise<void>
+  close(options?: { readonly grace?: number }): Promise<void>
 }

@@ -38,7 +38,7 @@ async function openInstallation(config: ResolvedConfig, logger: Logger): Promise
     generatedApiKey,
     announce: (url) => folder.announce(url),
     drain: () => keepsake.drain(),
-    close: () => keepsake.close(),
+    close: (options) => keepsake.close(options),
   }
 }
 
