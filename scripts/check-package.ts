@@ -13,7 +13,9 @@ import { doorsOf, readManifest, root } from './manifest.ts'
 const documented: Readonly<Record<string, readonly string[]>> = {
   '.': ['createKeepsake', 'defineConfig', 'KeepsakeError'],
   './s3': ['createS3Store', 'openS3Store'],
+  './embedded-s3': ['startEmbeddedS3'],
   './http': ['createHttpApp', 'serveHttp'],
+  './testing': ['describeObjectStore'],
 }
 
 const manifest = readManifest()

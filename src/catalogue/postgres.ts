@@ -29,11 +29,20 @@ const migrationDeadline = 600
 /** Statements a connection keeps prepared. The catalogue has some 40; a list has a text for each set of filters. */
 const maxPrepared = 300
 
+/** A PostgreSQL server. An interface, so that the package's types do not ask for those of `pg`. */
+export interface PostgresDatabase extends Database {
+  readonly kind: 'postgres'
+  /** For pg-boss, which keeps connections of its own. A secret: never log it. */
+  readonly connectionString: string
+  /** For metrics: how many connections there are, and how many calls wait for one. */
+  readonly connections: { readonly total: number; readonly idle: number; readonly waiting: number }
+}
+
 /**
  * A pool on a PostgreSQL server. Every connection becomes the service role before its first use; a user's transaction
  * becomes the user role locally. A connection goes back to the pool only when it is known to be out of any transaction.
  */
-export class PostgresDatabase implements Database {
+class PooledPostgres implements PostgresDatabase {
   readonly kind = 'postgres'
   readonly service: Sql = { query: (text, values) => this.#service(text, values) }
   readonly #pool: pg.Pool
@@ -47,13 +56,11 @@ export class PostgresDatabase implements Database {
     this.#connectionString = connectionString
   }
 
-  /** For pg-boss, which keeps connections of its own. A secret: never log it. */
   get connectionString(): string {
     return this.#connectionString
   }
 
-  /** For metrics: how many connections there are, and how many calls wait for one. */
-  get connections(): { readonly total: number; readonly idle: number; readonly waiting: number } {
+  get connections() {
     return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#pool.waitingCount }
   }
 
@@ -183,7 +190,7 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresDa
       'A catalogue connection broke while idle; the next call makes a new one',
     )
   })
-  const database = new PostgresDatabase(pool, options.connectionString)
+  const database = new PooledPostgres(pool, options.connectionString)
   try {
     await database.check()
     return database

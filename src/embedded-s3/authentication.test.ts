@@ -3,7 +3,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedS3 } from './index.ts'
-import { Bench, BUCKET, call, credentials, presigned, type RawRequest, sdk, send, signed } from './test-kit.ts'
+import { Bench, BUCKET, call, credentials, presigned, type RawRequest, sdk, send, signed } from './testing/test-kit.ts'
 
 const bench = new Bench()
 let server: EmbeddedS3

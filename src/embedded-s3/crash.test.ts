@@ -6,7 +6,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, expect, test } from 'vitest'
 import { FolderHeldError, startEmbeddedS3 } from './index.ts'
-import { Bench, BUCKET, call, credentials } from './test-kit.ts'
+import { Bench, BUCKET, call, credentials } from './testing/test-kit.ts'
 
 const bench = new Bench()
 const children: ChildProcess[] = []
@@ -18,7 +18,7 @@ afterEach(async () => {
 type Remote = { child: ChildProcess; port: number; url: string; region: string; close(): Promise<void> }
 
 async function spawnServer(dir: string): Promise<Remote> {
-  const script = path.join(import.meta.dirname, 'test-server.ts')
+  const script = path.join(import.meta.dirname, 'testing/test-server.ts')
   const child = spawn(process.execPath, [script, dir], { stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
   const [line] = await once(createInterface({ input: child.stdout }), 'line')

@@ -19,7 +19,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedS3, RequestInfo } from './index.ts'
-import { Bench, BUCKET, call, credentials, sdk } from './test-kit.ts'
+import { Bench, BUCKET, call, credentials, sdk } from './testing/test-kit.ts'
 
 const bench = new Bench()
 const seen: RequestInfo[] = []

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedS3 } from './index.ts'
 import { sign } from './sigv4.ts'
-import { Bench, BUCKET, call, presigned, type RawRequest, send, signed } from './test-kit.ts'
+import { Bench, BUCKET, call, presigned, type RawRequest, send, signed } from './testing/test-kit.ts'
 
 const bench = new Bench()
 let server: EmbeddedS3
@@ -393,10 +393,51 @@ describe('never a 500 for bad input', () => {
     expect(heard).toMatch(/^HTTP\/1.1 400 [\s\S]*RequestHeaderSectionTooLarge/)
   })
 
+  test('headers that stop coming', async () => {
+    const heard = await converse((socket) => socket.write('GET / HTTP/1.1\r\nHost: h\r\nx-slow'))
+    expect(heard).toMatch(/^HTTP\/1.1 400 [\s\S]*RequestTimeout/)
+  })
+
   test('HEAD has no body, not even of an error', async () => {
     const { status, body, headers } = await call(server, { method: 'HEAD', path: object('missing') })
     expect([status, body.length]).toEqual([404, 0])
     expect(headers['x-amz-request-id']).toMatch(/^[0-9A-F]{16}$/)
     expect(headers['x-amz-id-2']).toBeTruthy()
+  })
+})
+
+describe('closing', () => {
+  test('finishes what is under way, and takes nothing new', async () => {
+    const folder = await bench.folder()
+    const leaving = await bench.start({ dir: folder })
+    const body = Buffer.alloc(2_000_000, 'z')
+    const request = signed(leaving, { method: 'PUT', path: object('last'), body })
+    const socket = net.connect(leaving.port, '127.0.0.1')
+    const answered = new Promise<string>((resolve) => socket.once('data', (bytes) => resolve(bytes.toString())))
+    const headers = { ...request.headers, 'content-length': String(body.length) }
+    socket.write(headText({ ...request, headers }))
+    await new Promise((resolve) => socket.write(body.subarray(0, 1_000_000), resolve))
+    // Its file shows that the request has been taken.
+    await expect.poll(() => readdir(path.join(folder, 'tmp'))).toHaveLength(1)
+    const closed = leaving.close({ timeoutMs: 20_000 })
+    await expect(call(leaving, { path: object('late') })).rejects.toThrow()
+    socket.write(body.subarray(1_000_000))
+    expect(await answered).toMatch(/^HTTP\/1.1 200[\s\S]*connection: close/i)
+    await closed
+    const again = await bench.start({ dir: folder })
+    expect((await call(again, { path: object('last') })).body.equals(body)).toBe(true)
+  })
+
+  test('does not wait for ever', async () => {
+    const leaving = await bench.start()
+    const request = signed(leaving, { method: 'PUT', path: object('stuck'), payloadHash: 'UNSIGNED-PAYLOAD' })
+    const socket = net.connect(leaving.port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    socket.write(
+      headText({ ...request, headers: { ...request.headers, 'content-length': '10', expect: '100-continue' } }),
+    )
+    await new Promise((resolve) => socket.once('data', resolve))
+    await leaving.close({ timeoutMs: 10 })
+    socket.destroy()
   })
 })

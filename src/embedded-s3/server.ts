@@ -80,11 +80,14 @@ export class S3Server {
     this.#closing = true
     const closed = new Promise<void>((resolve) => this.http.close(() => resolve()))
     this.http.closeIdleConnections()
+    // A connection whose answer had begun before may fall idle later, and would be kept alive.
+    const sweep = setInterval(() => this.http.closeIdleConnections(), 50)
     const cut = setTimeout(() => this.http.closeAllConnections(), timeoutMs)
     try {
       await closed
       await Promise.allSettled(this.#running)
     } finally {
+      clearInterval(sweep)
       clearTimeout(cut)
     }
   }
@@ -236,7 +239,7 @@ async function sendSection(response: ServerResponse, { object, start, length }: 
  * would reset the connection and with it the answer); but not for ever.
  */
 function drain(incoming: IncomingMessage): void {
-  if (incoming.complete || incoming.destroyed) return
+  if (incoming.readableEnded || incoming.destroyed) return
   const cut = setTimeout(() => incoming.socket.destroy(), LINGER)
   incoming.once('close', () => clearTimeout(cut))
   incoming.on('error', () => undefined)

@@ -11,7 +11,7 @@ type ProblemOptions = {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Seconds. */
+/** Seconds to wait before what may pass is asked again, where nobody knows better. */
 const defaultRetryAfter = 5
 
 /** A problem details response (RFC 9457). */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { isComplete, requireComplete } from './complete.ts'
 import { memoryReader } from './content.ts'
-import { box, type Container, type ImageFormat, imageSample, trackSample } from './media-samples.ts'
 import { sniff } from './sniff.ts'
+import { box, type Container, type ImageFormat, imageSample, trackSample } from './testing/media-samples.ts'
 
 const complete = (type: string, bytes: Buffer) => isComplete(type, memoryReader(bytes))
 

@@ -4,10 +4,17 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { memoryReader } from './content.ts'
-import { aacSample, type Container, type ImageFormat, imageSample, mp3Sample, trackSample } from './media-samples.ts'
 import { probe } from './probe.ts'
 import { sniff } from './sniff.ts'
 import { spool } from './spool.ts'
+import {
+  aacSample,
+  type Container,
+  type ImageFormat,
+  imageSample,
+  mp3Sample,
+  trackSample,
+} from './testing/media-samples.ts'
 
 let dir = ''
 beforeAll(async () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { kindOf } from '../media/index.ts'
 import { readHead } from './head.ts'
+import { SNIFF_BYTES, sniff } from './sniff.ts'
 import {
   aacSample,
   box,
@@ -10,8 +11,7 @@ import {
   imageSample,
   mp3Sample,
   trackSample,
-} from './media-samples.ts'
-import { SNIFF_BYTES, sniff } from './sniff.ts'
+} from './testing/media-samples.ts'
 
 const text = (value: string) => sniff(Buffer.from(value))
 const utf16 = (value: string) => Buffer.from(`\uFEFF${value}`, 'utf16le')

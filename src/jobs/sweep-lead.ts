@@ -11,7 +11,7 @@ export interface SweepLead {
 
 /** PGlite: the lock of the data folder has already made this the only process. */
 export class SoleLead implements SweepLead {
-  readonly signal = new AbortController().signal
+  readonly signal: AbortSignal = new AbortController().signal
 
   async hold(): Promise<boolean> {
     return true

@@ -1,4 +1,4 @@
-import { hash, randomBytes } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { accessSync, existsSync, readFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
@@ -235,7 +235,7 @@ export class FolderStore {
 
   #tmp(): string {
     this.#uploads += 1
-    return path.join(this.#dir, 'tmp', `${this.#uploads}-${randomBytes(4).toString('hex')}`)
+    return path.join(this.#dir, 'tmp', String(this.#uploads))
   }
 }
 

@@ -1,4 +1,7 @@
-import fs from 'node:fs/promises'
+import { closeSync, fsync, openSync } from 'node:fs'
+import { promisify } from 'node:util'
+
+const syncFile = promisify(fsync)
 
 /**
  * Makes renames and removals in folders durable (fsync of the folder, POSIX). Those that come while a sync runs share
@@ -33,11 +36,12 @@ export class FolderSync {
   }
 }
 
+/** Opening a folder to read only waits for nothing; the sync does. */
 async function syncFolder(folder: string): Promise<void> {
-  const handle = await fs.open(folder, 'r')
+  const fd = openSync(folder, 'r')
   try {
-    await handle.sync()
+    await syncFile(fd)
   } finally {
-    await handle.close()
+    closeSync(fd)
   }
 }

@@ -41,7 +41,7 @@ export class ListingIndex {
     this.#intend = db.prepare('insert or ignore into intents (bucket, key) values (?, ?)')
     this.#settled = db.prepare('delete from intents where bucket = ? and key = ?')
     this.#scan = db.prepare(
-      'select key, size, etag, modified from objects where bucket = ? and key >= ? and key < ? order by key',
+      'select key, size, etag, modified from objects where bucket = ? and key >= ? and key < ? order by key limit ?',
     )
   }
 
@@ -55,7 +55,7 @@ export class ListingIndex {
       if (version !== SCHEMA_VERSION) throw new Error(`version ${String(version)}`)
       // Reads a page of each table; damage elsewhere shows when it is met.
       db.prepare('select count(*) from intents').get()
-      db.prepare('select max(key) from objects').get()
+      db.prepare('select key from objects order by bucket desc, key desc limit 1').get()
       return new ListingIndex(db)
     } catch {
       db?.close()
@@ -109,10 +109,21 @@ export class ListingIndex {
       .map((row) => ({ bucket: text(row.bucket), key: bytes(row.key).toString() }))
   }
 
-  /** Entries of a bucket with `from <= key < until`, in byte order, read as they are consumed. */
+  /**
+   * Entries of a bucket with `from <= key < until`, in byte order. They are fetched in batches that grow: who stops after
+   * the first (a common prefix) pays for few, who goes on pays little for each. Read it out in one turn of the event loop.
+   */
   *scan(bucket: string, from: Uint8Array, until: Uint8Array): Generator<IndexRow, void, undefined> {
-    for (const row of this.#scan.iterate(bucket, from, until)) {
-      yield { key: bytes(row.key), size: number(row.size), etag: text(row.etag), modified: number(row.modified) }
+    let start = from
+    for (let size = 4; ; size = Math.min(size * 16, 1024)) {
+      const rows = this.#scan.all(bucket, start, until, size)
+      let key: Buffer | undefined
+      for (const row of rows) {
+        key = bytes(row.key)
+        yield { key, size: number(row.size), etag: text(row.etag), modified: number(row.modified) }
+      }
+      if (key === undefined || rows.length < size) return
+      start = Buffer.concat([key, Buffer.of(0)])
     }
   }
 

@@ -1,4 +1,9 @@
+import { closeSync, fsync, open, writevSync } from 'node:fs'
 import fs, { type FileHandle } from 'node:fs/promises'
+import { promisify } from 'node:util'
+
+const openFile = promisify(open)
+const syncFile = promisify(fsync)
 
 /** Bytes gathered before a write: small objects are one write, large ones few. */
 const BATCH = 512 * 1024
@@ -31,6 +36,7 @@ export class Upload {
   async seal(trailer: Uint8Array): Promise<void> {
     this.#batch.push(trailer)
     this.#batched += trailer.length
+    if (this.#file === undefined) return this.#writeAtOnce()
     const file = await this.#drain()
     if (this.#sync) await file.sync()
     await this.#close()
@@ -41,6 +47,25 @@ export class Upload {
     this.#batch = []
     await this.#close()
     if (this.#created) await fs.rm(this.path, { force: true })
+  }
+
+  /**
+   * A small object. What may wait for the disk leaves this thread: making the file (it waits when the journal is being
+   * written) and the sync. Writing a few pages and closing go to memory, and are cheaper than a trip through the pool.
+   */
+  async #writeAtOnce(): Promise<void> {
+    const bytes = this.#batch
+    this.#batch = []
+    this.#created = true
+    const fd = await openFile(this.path, 'wx', 0o600)
+    try {
+      let left = this.#batched - writevSync(fd, bytes)
+      // Short writes are rare (a signal, a disk nearly full); the next one goes on or says why not.
+      while (left > 0) left -= writevSync(fd, [Buffer.concat(bytes).subarray(-left)])
+      if (this.#sync) await syncFile(fd)
+    } finally {
+      closeSync(fd)
+    }
   }
 
   async #drain(): Promise<FileHandle> {

@@ -4,8 +4,8 @@ import http from 'node:http'
 import os from 'node:os'
 import path from 'node:path'
 import { S3Client } from '@aws-sdk/client-s3'
-import { type EmbeddedS3, type EmbeddedS3Options, startEmbeddedS3 } from './index.ts'
-import { ALGORITHM, canonicalRequest, SigningKeys, scopeText, sign, stringToSign } from './sigv4.ts'
+import { type EmbeddedS3, type EmbeddedS3Options, startEmbeddedS3 } from '../index.ts'
+import { ALGORITHM, canonicalRequest, SigningKeys, scopeText, sign, stringToSign } from '../sigv4.ts'
 
 export const credentials = { accessKeyId: 'AKIDEMBEDDED', secretAccessKey: 'not/a+real=secret' }
 export const BUCKET = 'media'
