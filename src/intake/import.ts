@@ -165,13 +165,7 @@ export class Intake {
       const claimed = await catalogue.claim(found.id, found.attempt, this.#leases.seconds, actor)
       if (claimed !== undefined) return claimed
       if (this.closing) throw stopping()
-      if (waited >= this.#patience) {
-        throw new KeepsakeError(
-          'timeout',
-          'Another request with this idempotency key is still at work on the same bytes. Send it again in a moment.',
-          { retryAfter: 5 },
-        )
-      }
+      if (waited >= this.#patience) throw stillAtWork()
       await clock.sleep(replayPause, this.#stopping.signal)
       const now = await catalogue.get(found.id, { role: 'system' })
       if (now === undefined) throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
@@ -268,6 +262,8 @@ export class Intake {
       return this.#settleFailure(record, problem, actor)
     }
     if (kept === undefined) throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
+    // Overtaken by the same request, which holds the bytes too and has not ended.
+    if (kept.state === 'pending' && kept.sourceUrl === null) throw stillAtWork()
     return replay(kept)
   }
 
@@ -332,6 +328,14 @@ function withAsset(problem: KeepsakeError, asset: string): KeepsakeError {
     ...(retryAfter === undefined ? {} : { retryAfter }),
   }
   return new KeepsakeError(problem.code, problem.message, { ...options, cause })
+}
+
+function stillAtWork(): KeepsakeError {
+  return new KeepsakeError(
+    'timeout',
+    'Another request with this idempotency key is still at work on the same bytes. Send it again in a moment.',
+    { retryAfter: 5 },
+  )
 }
 
 function stopping(): KeepsakeError {
