@@ -9,7 +9,7 @@ export {
   type GuardedFetchOptions,
 } from './fetch/index.ts'
 export { readHead } from './head.ts'
-export { bytesGiveUpAfter, Intake, type IntakeParts } from './import.ts'
+export { Intake, type IntakeParts } from './import.ts'
 export { confirm } from './keep.ts'
 export { factsFromObject } from './object-metadata.ts'
 export { type Measures, probe } from './probe.ts'

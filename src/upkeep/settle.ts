@@ -1,6 +1,6 @@
 import type { Actor, Catalogue } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
-import { bytesGiveUpAfter, confirm, factsFromObject, type Intake } from '../intake/index.ts'
+import { confirm, factsFromObject, type Intake } from '../intake/index.ts'
 import type { Logger } from '../logger.ts'
 import type { AssetRecord, Collection } from '../media/index.ts'
 import { KeepsakeError } from '../media/index.ts'
@@ -40,6 +40,8 @@ export async function settle(parts: UpkeepParts, record: AssetRecord): Promise<v
 
 async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<void> {
   const { catalogue, store, collections } = parts
+  // It would be begun and put off at once; the next process, or another one, does better.
+  if (parts.intake.closing) return
   const collection = collections.get(record.collection)
   if (record.key !== null) {
     // The object is asked before the attempt is given up: it may be there, whole, with nobody left to confirm it.
@@ -52,19 +54,12 @@ async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<v
   }
   const claimed = await catalogue.claim(record.id, record.attempt, lease, system)
   if (claimed === undefined) return
-  const { id, attempt, sourceUrl } = claimed
-  if (sourceUrl === null) {
-    const interrupted = {
-      code: 'source_unavailable',
-      message: 'The import was interrupted and its bytes are gone. Send them again.',
-    }
-    // Whoever has the bytes may be about to send them again under the same idempotency key: the row waits for a while.
-    await catalogue.postpone(id, attempt, interrupted, { retryIn: lease, giveUpAfter: bytesGiveUpAfter }, system)
-    return
-  }
-  if (collection !== undefined) return parts.intake.retry(claimed, collection)
-  const message = `The collection '${claimed.collection}' is no longer declared.`
-  await catalogue.fail(id, attempt, { code: 'collection_not_found', message }, system)
+  if (collection !== undefined && claimed.sourceUrl !== null) return parts.intake.retry(claimed, collection)
+  const problem =
+    claimed.sourceUrl === null
+      ? { code: 'source_unavailable', message: 'The import was interrupted and its bytes are gone. Send them again.' }
+      : { code: 'collection_not_found', message: `The collection '${claimed.collection}' is no longer declared.` }
+  await catalogue.fail(claimed.id, claimed.attempt, problem, system, { releaseKey: claimed.sourceUrl === null })
 }
 
 /**
