@@ -126,7 +126,7 @@ export class S3Server {
         request = parseRequest(incoming)
         if (request.method === 'OPTIONS') reply = this.#preflight(request)
         else {
-          const authentication = this.#authenticator.authenticate(request, this.#options.now())
+          const authentication = this.#authenticator.authenticate(request)
           operation = routeFor(request, authentication.identity)
           this.#requireTarget(request, operation)
           const context = this.#context(request, authentication, reader)

@@ -37,7 +37,7 @@ export const postObject: Operation = {
       )
     }
     fields.set('key', key)
-    const { identity, size: allowed } = authenticate(authenticator, request, fields, now())
+    const { identity, size: allowed } = authenticate(authenticator, request, fields, Date.now())
     const target = { ...asPut(request, fields), key: headerText('key', key) }
     const tooLong = keyTooLong(target.key)
     if (tooLong !== undefined) throw tooLong
