@@ -105,7 +105,9 @@ function authenticate(
   } else {
     authenticator.verifyLegacyForm({ policy, accessKeyId: field('awsaccesskeyid'), signature: field('signature') })
   }
-  const given = new Map([...fields, ['bucket', request.bucket]])
+  // Policies are text.
+  const texts = [...fields].map(([name, value]): [string, string] => [name, headerText(name, value)])
+  const given = new Map([...texts, ['bucket', request.bucket]])
   const { min, max } = checkPostPolicy(parsePostPolicy(policy), given, now)
   return { identity: 'owner', size: { min, max: Math.min(max, MAX_SIZE) } }
 }
