@@ -16,7 +16,8 @@ import { BLOCK_ALL } from './public-access-block.ts'
 import { parseRequest, type S3Request } from './request.ts'
 import { route } from './router.ts'
 import { EMPTY_SHA256 } from './sigv4.ts'
-import { BucketGoneError, type FolderStore } from './store/folder-store.ts'
+import { BucketGoneError } from './store/bucket-gate.ts'
+import type { FolderStore } from './store/folder-store.ts'
 
 /** What is told of a request that has been answered. Holds no secret: no query, no header, no key. */
 export type RequestInfo = {
