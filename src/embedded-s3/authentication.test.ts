@@ -196,7 +196,10 @@ describe('a presigned link', () => {
 
   test('made by the AWS SDK opens, whatever the key', async () => {
     const s3 = sdk(server)
-    const key = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((text) => !text.includes('\0'))
+    // fetch resolves dot segments away (URL Standard, 4.4), so a link to such a key never leaves it as it was signed.
+    const key = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 40 })
+      .filter((text) => !text.includes('\0') && !/(^|\/)\.{1,2}(\/|$)/.test(text))
     await fc.assert(
       fc.asyncProperty(key, fc.string({ unit: 'grapheme-ascii' }), async (Key, name) => {
         await s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: Key }))

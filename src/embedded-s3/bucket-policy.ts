@@ -96,7 +96,7 @@ function statement(form: z.infer<typeof StatementForm>, bucket: string): Stateme
   }
   const arn = `arn:aws:s3:::${bucket}`
   for (const resource of [...(form.Resource ?? []), ...(form.NotResource ?? [])]) {
-    if (resource !== arn && !resource.startsWith(`${arn}/`) && !pattern(resource, false).test(arn)) {
+    if (!pattern(resource.split('/', 1)[0] ?? '', false).test(arn)) {
       throw new S3Error('MalformedPolicy', 'Policy has invalid resource')
     }
   }

@@ -97,6 +97,44 @@ test('kill -9 while writing: what was acknowledged is whole, the rest is whole o
   }
 })
 
+test('kill -9 while an upload is completed: the object is whole, or the upload can be completed again', async () => {
+  const dir = await bench.folder()
+  const part = Buffer.alloc(5 * 1024 ** 2, 'part')
+  const whole = createHash('md5').update(part).update(part).digest('hex')
+  for (let round = 0; round < 4; round++) {
+    const path = `/${BUCKET}/joined-${round}`
+    const doomed = await spawnServer(dir)
+    const tamper = { path: `${path}?uploads` }
+    const begun = await call(doomed, { method: 'POST', path, query: { uploads: '' }, tamper })
+    const uploadId = /<UploadId>(.*)<\/UploadId>/.exec(begun.body.toString())?.[1] ?? ''
+    for (const partNumber of ['1', '2']) {
+      const { status } = await call(doomed, { method: 'PUT', path, query: { partNumber, uploadId }, body: part })
+      expect(status).toBe(200)
+    }
+    const etag = createHash('md5').update(part).digest('hex')
+    const parts = [1, 2].map((n) => `<Part><PartNumber>${n}</PartNumber><ETag>${etag}</ETag></Part>`).join('')
+    const body = `<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`
+    const complete = { method: 'POST', path, query: { uploadId }, body }
+    const answer = call(doomed, complete).catch(() => undefined)
+    // Some way into it, a little further each round; which step that meets does not matter.
+    await new Promise((go) => setTimeout(go, round * 8))
+    await doomed.close()
+    const acknowledged = (await answer)?.status === 200
+
+    const after = await bench.start({ dir })
+    const before = await call(after, { path })
+    if (acknowledged) expect(before.status).toBe(200)
+    if (before.status === 200) expect(createHash('md5').update(before.body).digest('hex')).toBe(whole)
+    else expect(before.code).toBe('NoSuchKey')
+    expect((await call(after, complete)).status).toBe(200)
+    const joined = await call(after, { path })
+    expect(createHash('md5').update(joined.body).digest('hex')).toBe(whole)
+    const left = await readdir(`${dir}/buckets/${BUCKET}/uploads`)
+    expect(left).toEqual([])
+    await after.close()
+  }
+})
+
 test('a folder is served by one process only, and free again once that was killed', async () => {
   const dir = await bench.folder()
   const first = await spawnServer(dir)

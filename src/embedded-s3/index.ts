@@ -34,7 +34,7 @@ export type EmbeddedS3Options = {
   readonly legacyForms?: boolean
   /** Days after which multipart uploads that nobody finished are swept, in every bucket. Default: 7. */
   readonly staleUploadDays?: number
-  /** The time in milliseconds since 1970, by which objects are dated, signatures judged and rules run; for tests. */
+  /** The time in milliseconds since 1970, by which objects are dated and lifecycle rules run; for tests. Signatures go by the real one. */
   readonly now?: () => number
   /** Called after each answer; holds no secret. */
   readonly onRequest?: (info: RequestInfo) => void

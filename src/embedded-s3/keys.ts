@@ -11,5 +11,6 @@ export function keyTooLong(key: string): S3Error | undefined {
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
 export function isBucketName(name: string): boolean {
-  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) && !name.includes('..') && !/^\d+\.\d+\.\d+\.\d+$/.test(name)
+  if (name.length < 3 || name.length > 63 || /^\d+\.\d+\.\d+\.\d+$/.test(name)) return false
+  return name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(label))
 }

@@ -13,7 +13,7 @@ const Bytes = z.union([
 const Condition = z.union([
   z.tuple([z.string().regex(/^content-length-range$/i), Bytes, Bytes]),
   z.tuple([z.string().regex(/^(eq|starts-with)$/i), z.string().startsWith('$'), Text]),
-  z.record(z.string(), Text),
+  z.record(z.string(), Text).refine((condition) => Object.keys(condition).length === 1),
 ])
 const Policy = z.object({ expiration: z.string(), conditions: z.array(Condition) })
 

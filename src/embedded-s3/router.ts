@@ -24,6 +24,7 @@ import { listObjectsV2 } from './operations/list-objects-v2.ts'
 import { listParts } from './operations/list-parts.ts'
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './operations/object-tagging.ts'
 import { postObject } from './operations/post-object.ts'
+import { putBucketAcl, putObjectAcl } from './operations/put-acl.ts'
 import { putObject } from './operations/put-object.ts'
 import { uploadPart } from './operations/upload-part.ts'
 import { uploadPartCopy } from './operations/upload-part-copy.ts'
@@ -38,6 +39,7 @@ const OPERATIONS: readonly Operation[] = [
   getBucketVersioning,
   getBucketPolicyStatus,
   getBucketAcl,
+  putBucketAcl,
   listObjects,
   listObjectsV2,
   listObjectVersions,
@@ -51,6 +53,7 @@ const OPERATIONS: readonly Operation[] = [
   deleteObject,
   getObjectAttributes,
   getObjectAcl,
+  putObjectAcl,
   getObjectTagging,
   putObjectTagging,
   deleteObjectTagging,

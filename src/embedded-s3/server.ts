@@ -16,7 +16,8 @@ import { BLOCK_ALL } from './public-access-block.ts'
 import { parseRequest, type S3Request } from './request.ts'
 import { route } from './router.ts'
 import { EMPTY_SHA256 } from './sigv4.ts'
-import { BucketGoneError, type FolderStore } from './store/folder-store.ts'
+import { BucketGoneError } from './store/bucket-gate.ts'
+import type { FolderStore } from './store/folder-store.ts'
 
 /** What is told of a request that has been answered. Holds no secret: no query, no header, no key. */
 export type RequestInfo = {
@@ -126,7 +127,7 @@ export class S3Server {
         request = parseRequest(incoming)
         if (request.method === 'OPTIONS') reply = this.#preflight(request)
         else {
-          const authentication = this.#authenticator.authenticate(request, this.#options.now())
+          const authentication = this.#authenticator.authenticate(request)
           operation = routeFor(request, authentication.identity)
           this.#requireTarget(request, operation)
           const context = this.#context(request, authentication, reader)

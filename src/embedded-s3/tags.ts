@@ -48,7 +48,8 @@ export function parseTag(tag: XmlElement): [string, string] {
 }
 
 export function tagsXml(tags: Tags): string {
-  const set = Object.entries(tags).map(([key, value]) => `<Tag>${element('Key', key)}${element('Value', value)}</Tag>`)
+  const sorted = Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1))
+  const set = sorted.map(([key, value]) => `<Tag>${element('Key', key)}${element('Value', value)}</Tag>`)
   return `${XML_DECLARATION}<Tagging xmlns="${S3_NAMESPACE}"><TagSet>${set.join('')}</TagSet></Tagging>`
 }
 

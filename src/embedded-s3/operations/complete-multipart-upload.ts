@@ -41,8 +41,11 @@ export const completeMultipartUpload: Operation = {
     return store.multipart.hold(id, async () => {
       const upload = store.multipart.find(request.bucket, id)
       const before = store.record(request.bucket, request.key)
-      // Asked once more, as a client does that never got the answer: what it made is still there.
-      if (upload === undefined && before !== undefined && before.uploadId === id) return completed(request, before)
+      if (before !== undefined && before.uploadId === id) {
+        // Asked once more, by a client that never got the answer; or the process was killed before the last step.
+        if (upload !== undefined) await store.multipart.remove(request.bucket, id)
+        return completed(request, before)
+      }
       findUpload(context)
       if (upload === undefined) throw new S3Error('NoSuchUpload')
       condition?.(before)

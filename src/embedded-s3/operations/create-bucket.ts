@@ -23,7 +23,9 @@ export const createBucket: Operation = {
     }
     const hasBody = request.headers.has('transfer-encoding') || (request.headers.get('content-length') ?? '0') !== '0'
     if (hasBody) requireRegion((await payload(64 * 1024).readAll()).toString(), region)
-    if (!(await store.createBucket(request.bucket, bucketDefaults))) {
+    const isNew = await store.createBucket(request.bucket, bucketDefaults)
+    // "For legacy compatibility, if you re-create an existing bucket that you already own in us-east-1, S3 returns 200 OK."
+    if (!isNew && region !== 'us-east-1') {
       throw new S3Error('BucketAlreadyOwnedByYou', undefined, { BucketName: request.bucket })
     }
     return { status: 200, headers: { location: `/${request.bucket}` } }

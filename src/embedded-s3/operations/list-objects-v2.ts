@@ -25,8 +25,8 @@ export const listObjectsV2: Operation = {
       new S3Error('InvalidArgument', message, { ArgumentName: name, ArgumentValue: queryValue(request, name) ?? '' })
     if (queryValue(request, 'list-type') !== '2') throw invalid('list-type', 'Invalid List Type specified in Request')
     const token = queryValue(request, 'continuation-token')
-    const from = token === undefined ? undefined : decodeToken(token)
-    if (token !== undefined && from === undefined) {
+    const from = token ? decodeToken(token) : undefined
+    if (token && from === undefined) {
       throw invalid('continuation-token', 'The continuation token provided is incorrect')
     }
     const startAfter = queryValue(request, 'start-after') ?? ''
@@ -38,7 +38,7 @@ export const listObjectsV2: Operation = {
       `${XML_DECLARATION}<ListBucketResult xmlns="${S3_NAMESPACE}">` +
         parametersXml(list) +
         optional('StartAfter', list.encode(startAfter)) +
-        optional('ContinuationToken', token) +
+        (token === undefined ? '' : element('ContinuationToken', token)) +
         optional('NextContinuationToken', page.next && encodeToken(page.next)) +
         element('KeyCount', String(page.objects.length + page.commonPrefixes.length)) +
         element('IsTruncated', String(page.next !== undefined)) +

@@ -37,7 +37,7 @@ export const postObject: Operation = {
       )
     }
     fields.set('key', key)
-    const { identity, size: allowed } = authenticate(authenticator, request, fields, now())
+    const { identity, size: allowed } = authenticate(authenticator, request, fields, Date.now())
     const target = { ...asPut(request, fields), key: headerText('key', key) }
     const tooLong = keyTooLong(target.key)
     if (tooLong !== undefined) throw tooLong
@@ -105,7 +105,9 @@ function authenticate(
   } else {
     authenticator.verifyLegacyForm({ policy, accessKeyId: field('awsaccesskeyid'), signature: field('signature') })
   }
-  const given = new Map([...fields, ['bucket', request.bucket]])
+  // Policies are text.
+  const texts = [...fields].map(([name, value]): [string, string] => [name, headerText(name, value)])
+  const given = new Map([...texts, ['bucket', request.bucket]])
   const { min, max } = checkPostPolicy(parsePostPolicy(policy), given, now)
   return { identity: 'owner', size: { min, max: Math.min(max, MAX_SIZE) } }
 }

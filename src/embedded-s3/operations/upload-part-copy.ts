@@ -70,11 +70,7 @@ function sourceRange(header: string | undefined, size: number): ByteRange {
       ArgumentValue: header,
     })
   }
-  if (end >= size) {
-    throw new S3Error('InvalidArgument', `Range specified is not valid for source object of size: ${size}`, {
-      ArgumentName: RANGE,
-      ArgumentValue: header,
-    })
-  }
+  if (end >= size)
+    throw new S3Error('InvalidRange', undefined, { RangeRequested: header, ActualObjectSize: String(size) })
   return { start, length: end - start + 1 }
 }

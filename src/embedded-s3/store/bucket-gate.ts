@@ -1,3 +1,8 @@
+/** A change to a bucket that has gone meanwhile. */
+export class BucketGoneError extends Error {
+  override readonly name = 'BucketGoneError'
+}
+
 /** Lets many change what is in a bucket, or one remove it; within this process, which is the only one on the folder. */
 export class BucketGate {
   readonly #inside = new Map<string, number>()

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { accessSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { BucketGate } from './bucket-gate.ts'
+import { BucketGate, BucketGoneError } from './bucket-gate.ts'
 import { FolderLock } from './folder-lock.ts'
 import { FolderSync } from './folder-sync.ts'
 import { KeyLocks } from './key-locks.ts'
@@ -26,11 +26,6 @@ export type Bucket = {
   readonly created: number
   /** What was configured for it, as documents by name: `policy`, `cors`, … */
   readonly settings: Readonly<Record<string, string>>
-}
-
-/** A change to a bucket that has gone meanwhile. */
-export class BucketGoneError extends Error {
-  override readonly name = 'BucketGoneError'
 }
 
 /** What a write is allowed to find; throws to refuse. Called with the key's lock held. */
@@ -205,7 +200,9 @@ export class FolderStore {
 
   /** The tags of an object: those it came with, or what they were changed to since. */
   tags(bucket: string, record: ObjectRecord): Readonly<Record<string, string>> {
-    const changed = readJson(tagsPath(this.#path(bucket, record.key)))
+    const file = tagsPath(this.#path(bucket, record.key))
+    // Most objects have none, and asking is a tenth of a failed read.
+    const changed = existsSync(file) ? readJson(file) : undefined
     if (changed !== undefined && Reflect.get(changed, 'of') === identity(record)) {
       const tags: unknown = Reflect.get(changed, 'tags')
       if (isTexts(tags)) return tags

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { BucketGoneError } from './bucket-gate.ts'
 import type { FolderSync } from './folder-sync.ts'
 import { KeyLocks } from './key-locks.ts'
 import { encodeTrailer, isMissing, type ObjectRecord, type OpenObject, openObject } from './object-file.ts'
@@ -51,7 +52,7 @@ export class MultipartStore {
     await fs.mkdir(fresh, { mode: 0o700 })
     await fs.writeFile(path.join(fresh, 'upload.json'), JSON.stringify(upload), { flush: this.#fsync, mode: 0o600 })
     await this.#folders.sync(fresh)
-    await fs.rename(fresh, this.#path(bucket, upload.id))
+    await this.#moveIn(fresh, this.#path(bucket, upload.id))
     await this.#folders.sync(path.join(this.#buckets, bucket, 'uploads'))
     return upload
   }
@@ -81,7 +82,7 @@ export class MultipartStore {
     return this.hold(id, async () => {
       const folder = this.#path(bucket, id)
       if (this.find(bucket, id) === undefined) return false
-      await fs.rename(body.path, path.join(folder, String(number)))
+      await this.#moveIn(body.path, path.join(folder, String(number)))
       await this.#folders.sync(folder)
       return true
     })
@@ -115,6 +116,15 @@ export class MultipartStore {
     await fs.rename(this.#path(bucket, id), gone)
     await this.#folders.sync(path.join(this.#buckets, bucket, 'uploads'))
     await fs.rm(gone, { recursive: true, force: true })
+  }
+
+  /** Throws BucketGoneError where the bucket has been deleted meanwhile. */
+  async #moveIn(from: string, to: string): Promise<void> {
+    try {
+      await fs.rename(from, to)
+    } catch (error) {
+      throw isMissing(error) ? new BucketGoneError() : error
+    }
   }
 
   #path(bucket: string, id: string): string {
