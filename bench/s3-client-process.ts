@@ -23,6 +23,8 @@ type Message = z.infer<typeof messageSchema>
 
 const { BENCH_SUBJECT: name, BENCH_S3_ENDPOINT: endpoint } = environment.parse(process.env)
 const subject: S3Subject = await s3Subjects[name].open(endpoint)
+/** Of the client that has done nothing yet. */
+const idle = await memory('VmRSS')
 
 serveParent(
   async (given) => {
@@ -37,8 +39,6 @@ serveParent(
         await work()
       }
     }
-    globalThis.gc?.()
-    const idle = await memory('VmRSS')
     // proc(5), clear_refs: 5 makes the current size the peak.
     await writeFile('/proc/self/clear_refs', '5')
     const cpu = process.cpuUsage()
