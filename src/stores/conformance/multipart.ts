@@ -110,6 +110,19 @@ export function describeMultipart(store: Store, newKey: NewKey, urls: boolean, e
       expect(await store().head(key)).toMatchObject({ size: partSize + 4 })
     })
 
+    it('refuses a completion of another size than announced, and goes on afterwards', async () => {
+      const key = newKey()
+      const upload = await begin(key)
+      const parts = [await send(upload, 1, text('five!'))]
+      for (const size of [4, 6]) {
+        const wrong = store().completeMultipart(upload, parts, { size })
+        await expect(wrong).rejects.toEqual(withCode('content_mismatch'))
+      }
+      expect(await store().head(key)).toBeUndefined()
+      await store().completeMultipart(upload, parts, { size: 5 })
+      expect(await store().head(key)).toMatchObject({ size: 5 })
+    })
+
     it('refuses a key that is taken, and leaves the object alone', async () => {
       const key = newKey()
       await store().put(putRequest(key, text('first')))

@@ -323,9 +323,14 @@ describe('providers', () => {
   it('MinIO is known by its answers, and copies create-only by a completion, which is exact there', async () => {
     const minio = answer(200, '', { server: 'MinIO' })
     const head = [found(9, '"source"'), missing]
-    const { store, calls } = await storeOn({ headBucket: minio, head, part: partCopied })
+    const listed = answer(
+      200,
+      '<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>"p"</ETag><Size>9</Size>' +
+        '<LastModified>2026-11-20T12:00:00Z</LastModified></Part></ListPartsResult>',
+    )
+    const { store, calls } = await storeOn({ headBucket: minio, head, part: partCopied, get: listed })
     await store.copy({ source: 'a', key: 'b' })
-    expect(names(calls())).toEqual(['headBucket', 'head', 'head', 'create', 'part', 'complete'])
+    expect(names(calls())).toEqual(['headBucket', 'head', 'head', 'create', 'part', 'get', 'complete'])
     expect(calls().at(-1)?.headers).toMatchObject({ 'if-none-match': '*' })
     expect(calls().at(-1)?.headers).not.toHaveProperty('x-amz-mp-object-size')
   })

@@ -93,12 +93,17 @@ export async function completeMultipart(
     signal,
   }
   try {
+    if (size !== undefined && !completeSize) await makeSureOfSize(client, upload, parts, size, signal)
     const { fields } = await sendForAnswer(client, request, 'CompleteMultipartUploadResult')
     // radosgw 16 leaves the tag empty.
     return { etag: quotedEtag(fields.ETag) || (multipartEtag(parts) ?? '') }
   } catch (error) {
     const etag = await completedBefore(client, upload, parts, error, signal)
     if (etag !== undefined) return { etag }
+    // AWS, x-amz-mp-object-size: a mismatch is an InvalidRequest, as much else is.
+    if (size !== undefined && KeepsakeError.is(error) && error.details.s3Code === 'InvalidRequest') {
+      await makeSureOfSize(client, upload, parts, size, signal)
+    }
     // radosgw 16 has no better word for an upload that is not there.
     if (KeepsakeError.is(error) && error.details.s3Code === 'InternalError')
       await makeSureOfUpload(client, upload, signal)
@@ -112,6 +117,26 @@ async function makeSureOfUpload(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for await (const _ of listParts(client, upload, { pageSize: 1, ...(signal ? { signal } : {}) })) return
+}
+
+/** @throws {KeepsakeError} `content_mismatch` where the parts that are named make up another size. */
+async function makeSureOfSize(
+  client: S3Client,
+  upload: MultipartUpload,
+  parts: readonly MultipartPart[],
+  size: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const named = new Set(parts.map(({ partNumber }) => partNumber))
+  let found = 0
+  for await (const part of listParts(client, upload, signal ? { signal } : {})) {
+    if (named.has(part.partNumber)) found += part.size
+  }
+  if (found === size) return
+  throw new KeepsakeError(
+    'content_mismatch',
+    `The parts of '${upload.key}' make up ${found} bytes; ${size} were announced. Nothing was written.`,
+  )
 }
 
 /** An answer may be lost, and the same request then meets no upload any more. The object tells whether it was ours. */
