@@ -1,18 +1,6 @@
 import type { Actor, AuditEntry, AuditFilter } from './catalogue/index.ts'
-import type { ImportSource } from './intake/index.ts'
-import type { Asset, AssetState, Collection, KeepsakeError, MediaKind, Provenance } from './media/index.ts'
-
-export type ImportRequest = {
-  readonly source: ImportSource
-  /** Default: the user of {@link Keepsake.as}, else `default`. A user may only name itself. */
-  readonly owner?: string
-  readonly attributes?: Readonly<Record<string, string>>
-  readonly provenance?: Provenance
-  /** What a download is called. */
-  readonly filename?: string
-  /** 1 to 255 visible ASCII characters. The same request under the same key gives the same asset, however often. */
-  readonly idempotencyKey?: string
-}
+import type { ImportRequest } from './intake/index.ts'
+import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
 
 export type ListRequest = {
   readonly owner?: string
@@ -107,4 +95,4 @@ export interface Keepsake extends Verbs {
   close(options?: { readonly grace?: number }): Promise<void>
 }
 
-export type { KeepsakeError }
+export type { ImportRequest, KeepsakeError }

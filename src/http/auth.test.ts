@@ -100,6 +100,10 @@ describe('tokens by a shared secret', () => {
     }
   })
 
+  it('cannot be the owner of what services keep for nobody in particular', async () => {
+    await expect(authenticate(bySecret, await hs256({ sub: 'default' }))).rejects.toMatchObject({ code: 'forbidden' })
+  })
+
   it('are refused under another HMAC than HS256', async () => {
     const long = new TextEncoder().encode('x'.repeat(64))
     const token = await new SignJWT(claimsOf()).setProtectedHeader({ alg: 'HS512' }).sign(long)

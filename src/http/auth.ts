@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import type { Actor } from '../catalogue/index.ts'
+import { defaultOwner } from '../intake/index.ts'
 import { KeepsakeError } from '../media/index.ts'
 
 export type JwtSettings = {
@@ -71,6 +72,12 @@ function ownerOf(payload: JWTPayload): string {
   if (typeof sub !== 'string' || sub === '') throw refused("The token has no 'sub', which names the owner.")
   if (sub.length > maxOwnerLength || sub.includes('\0') || !sub.isWellFormed()) {
     throw refused(`The token's 'sub' cannot be an owner: at most ${maxOwnerLength} characters of well-formed text.`)
+  }
+  if (sub === defaultOwner) {
+    throw new KeepsakeError(
+      'forbidden',
+      `The token's 'sub' is '${defaultOwner}', the owner of what a service keeps without naming one. It is nobody's.`,
+    )
   }
   return sub
 }

@@ -38,10 +38,13 @@ const importSchema = z.strictObject({
 
 export type ImportRequest = {
   readonly source: ImportSource
+  /** Default: the user of `keepsake.as`, else `default`. A user may only name itself. */
   readonly owner?: string
   readonly attributes?: Readonly<Record<string, string>>
   readonly provenance?: Provenance
+  /** What a download is called. */
   readonly filename?: string
+  /** 1 to 255 visible ASCII characters. The same request under the same key gives the same asset, however often. */
   readonly idempotencyKey?: string
 }
 

@@ -1,10 +1,10 @@
 import type { PGlite } from '@electric-sql/pglite'
 import { type ConstructorOptions, type Job, PgBoss } from 'pg-boss'
 import { z } from 'zod'
+import { type Logger, silentLogger } from '../logger.ts'
 import { KeepsakeError } from '../media/index.ts'
 import { Alarms } from './alarms.ts'
 import type { JobHandlers, Jobs } from './jobs.ts'
-import { type JobLogger, silentLogger } from './logger.ts'
 import { pgliteConnection } from './pglite-connection.ts'
 import { PostgresLead, SoleLead, type SweepLead } from './sweep-lead.ts'
 import { Sweeper } from './sweeper.ts'
@@ -15,7 +15,7 @@ export type JobsOptions = {
   readonly database:
     | { readonly kind: 'postgres' /** A secret. */; readonly connectionString: string }
     | { readonly kind: 'pglite' /** Stays the caller's: stop the jobs before closing it. */; readonly pglite: PGlite }
-  readonly logger?: JobLogger
+  readonly logger?: Pick<Logger, 'warn' | 'error'>
   /** Seconds between sweeps. Default: 30. */
   readonly sweepEverySeconds?: number
   /** Assets that this process settles at the same time. Default: 4. */
@@ -95,7 +95,7 @@ type Nudge = { readonly asset: string; readonly afterSeconds: number; readonly d
 class QueueJobs implements Jobs {
   readonly #boss: PgBoss
   readonly #lead: SweepLead
-  readonly #logger: JobLogger
+  readonly #logger: Pick<Logger, 'warn' | 'error'>
   readonly #sweepEverySeconds: number
   readonly #concurrency: number
   readonly #alarms: Alarms
@@ -104,7 +104,13 @@ class QueueJobs implements Jobs {
   #working: { readonly worker: string; readonly pool: WorkPool; readonly sweeper: Sweeper } | undefined
   #stopped: Promise<void> | undefined
 
-  constructor(boss: PgBoss, lead: SweepLead, logger: JobLogger, sweepEverySeconds: number, concurrency: number) {
+  constructor(
+    boss: PgBoss,
+    lead: SweepLead,
+    logger: Pick<Logger, 'warn' | 'error'>,
+    sweepEverySeconds: number,
+    concurrency: number,
+  ) {
     this.#boss = boss
     this.#lead = lead
     this.#logger = logger

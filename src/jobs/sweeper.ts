@@ -1,4 +1,4 @@
-import type { JobLogger } from './logger.ts'
+import type { Logger } from '../logger.ts'
 import type { SweepLead } from './sweep-lead.ts'
 import { within } from './within.ts'
 
@@ -13,12 +13,17 @@ export class Sweeper {
   readonly #sweep: (signal: AbortSignal) => Promise<void>
   readonly #lead: SweepLead
   readonly #everySeconds: number
-  readonly #logger: JobLogger
+  readonly #logger: Pick<Logger, 'warn' | 'error'>
   readonly #stop = new AbortController()
   readonly #abort = new AbortController()
   #loop: Promise<void> | undefined
 
-  constructor(sweep: (signal: AbortSignal) => Promise<void>, lead: SweepLead, everySeconds: number, logger: JobLogger) {
+  constructor(
+    sweep: (signal: AbortSignal) => Promise<void>,
+    lead: SweepLead,
+    everySeconds: number,
+    logger: Pick<Logger, 'warn' | 'error'>,
+  ) {
     this.#sweep = sweep
     this.#lead = lead
     this.#everySeconds = everySeconds
