@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os'
 import { join, resolve } from 'node:path'
 
 /** A line of the table; the columns are named by the first one. */
@@ -25,6 +25,8 @@ function describeMachine() {
     memory: `${Math.round(totalmem() / 1024 ** 3)} GiB`,
     os: `${type()} ${release()}`,
     node: process.version,
+    /** Of the last minute, the benchmark's own included: much above the cores, and the rates suffered. */
+    load: Number((loadavg()[0] ?? 0).toFixed(1)),
     commit: commit(),
   }
 }
@@ -55,10 +57,10 @@ export async function report(part: Part): Promise<void> {
 }
 
 function markdown({ title, rows, notes }: Part, machine: Machine, at: Date): string {
-  const { cpu, cores, memory, os, node, commit } = machine
+  const { cpu, cores, memory, os, node, load, commit } = machine
   return [
     `# ${title}`,
-    `Measured ${at.toISOString()} at commit ${commit} on ${cpu}, ${cores} cores, ${memory}, ${os}, Node ${node}.`,
+    `Measured ${at.toISOString()} at commit ${commit} on ${cpu}, ${cores} cores, ${memory}, ${os}, Node ${node}; load ${load}.`,
     table(rows),
     notes.map((note) => `- ${note}`).join('\n'),
     '',

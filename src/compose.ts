@@ -35,6 +35,9 @@ export type KeepsakeParts = {
   readonly release: () => Promise<void>
 }
 
+/** Seconds that imports under way get to finish at a stop. Container runtimes kill after ten seconds or more. */
+const drainSeconds = 7
+
 /** Puts the parts together: intake -> stores and catalogue -> delivery, with upkeep beside them. */
 export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   refusePublicWithoutAddress(parts)
@@ -53,9 +56,11 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   const as = (actor: Actor) => new BoundVerbs(verbParts, actor)
   const service = as({ role: 'service' })
   let closing: Promise<void> | undefined
-  const close = async () => {
-    // Requests first, so that what was acknowledged is finished; then the queue; then what both stand on.
-    await Promise.all([intake.close(), jobs.stop()])
+  const drain = (seconds = drainSeconds) => intake.close(seconds)
+  const close = async (grace: number | undefined) => {
+    // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
+    await drain(grace)
+    await jobs.stop()
     await store.close()
     await parts.release()
   }
@@ -72,8 +77,9 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     collections,
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
     countByState: () => catalogue.countByState(),
-    close: () => {
-      closing ??= close()
+    drain: () => drain(),
+    close: ({ grace } = {}) => {
+      closing ??= close(grace)
       return closing
     },
   }

@@ -14,8 +14,12 @@ import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
 import { createGuardedFetch } from './intake/index.ts'
 import { createJobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
+import { KeepsakeError } from './media/index.ts'
 import { awsCredentials, type ObjectStore, openS3Store } from './stores/index.ts'
 import { version } from './version.ts'
+
+/** Assets that the queue brings forward at the same time: most of them wait, for a source or for the store. */
+const jobsAtOnce = 32
 
 export type OpenedParts = { readonly parts: KeepsakeParts; readonly folder: DataFolder }
 
@@ -42,11 +46,18 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     opened(folder, () => folder.close())
     const database = await openDatabase(config, folder, logger)
     opened(database, () => database.close())
-    const store = await openStore(config.objectStore, config, folder, closers)
-    const jobs = await createJobs({ database: queueDatabase(database, config), logger })
     const { allowHosts, allowHttp, giveUpAfter } = config.imports
     const fetch = createGuardedFetch({ allowHosts, allowHttp, userAgent: `Keepsake/${version}` })
     opened(fetch, () => fetch.close())
+    const store = await openStore(config.objectStore, config, folder, closers)
+    // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
+    const queue = queueDatabase(database, config)
+    const jobs = await createJobs({ database: queue, logger, concurrency: jobsAtOnce }).catch(
+      async (error: unknown) => {
+        await store.close()
+        throw error
+      },
+    )
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
@@ -136,15 +147,29 @@ async function startStore(
   const { host } = config.http
   const port = store.port ?? (await preferredPort(await folder.recall(portName, z.int()), host))
   const options = { dir: folder.path('objects'), host, credentials, buckets: [store.bucket] }
-  const server = await startEmbeddedS3({ ...options, port }).catch((error: unknown) => {
-    // Somebody took the remembered port in between; one that was asked for by name is not exchanged silently.
-    if (store.port === null && error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-      return startEmbeddedS3({ ...options, port: 0 })
-    }
-    throw error
-  })
+  const server = await startEmbeddedS3({ ...options, port })
+    .catch((error: unknown) => {
+      // Somebody took the remembered port in between; one that was asked for by name is not exchanged silently.
+      if (store.port === null && isListenError(error, 'EADDRINUSE')) return startEmbeddedS3({ ...options, port: 0 })
+      throw error
+    })
+    .catch((error: unknown) => {
+      if (!isListenError(error)) throw error
+      const why = error.code === 'EADDRINUSE' ? 'another process listens there' : error.code
+      throw new KeepsakeError(
+        'invalid_setting',
+        `The embedded S3 cannot listen at ${host}, port ${port === 0 ? 'any' : port}: ${why}. ` +
+          'Choose another HOST or KEEPSAKE_S3_PORT.',
+        { cause: error },
+      )
+    })
   await folder.remember(portName, server.port)
   return server
+}
+
+function isListenError(error: unknown, code?: string): error is NodeJS.ErrnoException {
+  if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return false
+  return ['listen', 'getaddrinfo'].includes(String(error.syscall)) && (code === undefined || error.code === code)
 }
 
 /** A wildcard address takes connections and cannot be connected to. */

@@ -93,8 +93,18 @@ export interface Keepsake extends Verbs {
   /** How many assets are in each state. */
   countByState(): Promise<Readonly<Record<AssetState, number>>>
 
-  /** Takes no more work, finishes what was acknowledged, lets go of everything. */
-  close(): Promise<void>
+  /**
+   * Takes no more imports and gives those under way seven seconds. Those that take longer are put off for the next
+   * process, and whoever waits for one is told that it is pending. Everything else goes on working: a server does this
+   * while it answers its last requests. Harmless when repeated.
+   */
+  drain(): Promise<void>
+
+  /**
+   * Takes no more work, finishes what was acknowledged or puts it off ({@link drain}), lets go of everything.
+   * `grace`: seconds that imports under way get, in place of drain's seven.
+   */
+  close(options?: { readonly grace?: number }): Promise<void>
 }
 
 export type { KeepsakeError }

@@ -133,8 +133,17 @@ export interface Catalogue {
   /** pending -> stored. Fence: pending, attempt, key present. Clears the source URL and the problem. */
   confirm(id: string, attempt: number, content: StoredContent, actor: Actor): Promise<AssetRecord | undefined>
 
-  /** pending -> failed, for good. Retires the key. Frees the reserved bytes. */
-  fail(id: string, attempt: number, problem: AssetProblem, actor: Actor): Promise<AssetRecord | undefined>
+  /**
+   * pending -> failed, for good. Retires the key. Frees the reserved bytes. `releaseKey` frees the idempotency key too:
+   * for a failure that says nothing about the request, which the caller is to send again.
+   */
+  fail(
+    id: string,
+    attempt: number,
+    problem: AssetProblem,
+    actor: Actor,
+    options?: { readonly releaseKey?: boolean },
+  ): Promise<AssetRecord | undefined>
 
   /**
    * Stays pending; `failures` + 1; due again after `retryIn` seconds, sooner where the source dies sooner. Keeps the
@@ -155,8 +164,8 @@ export interface Catalogue {
   /** Takes over a pending asset that is due: attempt + 1, a new lease, its old key retired and cleared. Fence: pending, attempt, until <= now. */
   claim(id: string, attempt: number, lease: number, actor: Actor): Promise<AssetRecord | undefined>
 
-  /** Pending and deleting assets past `until`, those whose source dies first in front; then stored ones past `expiresAt`. */
-  due(limit: number): Promise<readonly AssetRecord[]>
+  /** Pending and deleting assets past `until`, those whose source dies first in front; then stored ones past `expiresAt`; none of `except`. */
+  due(limit: number, except?: readonly string[]): Promise<readonly AssetRecord[]>
 
   /** pending, stored or failed -> deleting, unreadable at once; attempt + 1. The owner is checked for a user. Undefined: no such asset to that actor. A deleting one is returned as it is. */
   beginDelete(id: string, lease: number, actor: Actor): Promise<AssetRecord | undefined>

@@ -12,7 +12,10 @@ export function readAssetCursor(cursor: string): AssetCursor {
   const match = /^(-?\d{1,15})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(decode(cursor))
   const [, milliseconds, id] = match ?? []
   if (milliseconds === undefined || id === undefined) return refuse()
-  return { createdAt: new Date(Number(milliseconds)), id }
+  const createdAt = new Date(Number(milliseconds))
+  // A year of more than four digits is none that Postgres reads, nor one of ours.
+  if (!(createdAt.getTime() >= 0 && createdAt.getUTCFullYear() <= 9999)) return refuse()
+  return { createdAt, id }
 }
 
 export function writeAuditCursor(id: string): string {

@@ -75,16 +75,20 @@ export async function list(
 const dueText = `
 select ${assetColumns} from (
   (select 1 as turn, * from keepsake.assets where state in ('pending', 'deleting') and until <= keepsake.now()
-    order by source_expires_at nulls last, until, id limit $1)
+    and id <> all($2::uuid[]) order by source_expires_at nulls last, until, id limit $1)
   union all
   (select 2 as turn, * from keepsake.assets where state = 'stored' and expires_at <= keepsake.now()
-    order by expires_at, id limit $1)
+    and id <> all($2::uuid[]) order by expires_at, id limit $1)
 ) as found
 order by turn, case turn when 1 then source_expires_at end nulls last, until, expires_at, id limit $1`
 
-export async function due(database: Database, limit: number): Promise<readonly AssetRecord[]> {
+export async function due(
+  database: Database,
+  limit: number,
+  except: readonly string[] = [],
+): Promise<readonly AssetRecord[]> {
   requireLimit(limit)
-  const { rows } = await database.service.query(dueText, [limit])
+  const { rows } = await database.service.query(dueText, [limit, except])
   return parseAssets(rows)
 }
 

@@ -118,6 +118,9 @@ with old as (
   set state = 'failed', key = null, counted = 0, until = null, source_url = null, problem_code = $5, problem_message = $6
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
+), released as (
+  delete from keepsake.idempotency_keys k using changed
+  where $7::boolean and k.owner = changed.owner and k.asset = changed.id
 ), retired as (
   ${retire}
 ), audited as (
@@ -131,8 +134,9 @@ export function fail(
   attempt: number,
   problem: AssetProblem,
   actor: Actor,
+  options: { readonly releaseKey?: boolean } = {},
 ): Promise<AssetRecord | undefined> {
-  return change(database, failText, id, attempt, actor, [problem.code, problem.message])
+  return change(database, failText, id, attempt, actor, [problem.code, problem.message, options.releaseKey ?? false])
 }
 
 /** How long after its announced end a source may still answer: clocks differ. */

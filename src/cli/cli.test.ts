@@ -294,6 +294,7 @@ describe('without a server address', () => {
           port: 0,
           generatedApiKey: 'ks_generated',
           announce: async (url) => void opened.push(url),
+          drain: async () => void opened.push('drain'),
           close: async () => void opened.push('close'),
         }
       },
@@ -365,7 +366,7 @@ describe('without a server address', () => {
     expect((await fetch(`${address}/healthz`)).status).toBe(200)
     stop.abort()
     expect((await served).code).toBe(0)
-    expect(opened).toEqual(['open', address, 'close'])
+    expect(opened).toEqual(['open', address, 'drain', 'close'])
     await expect(fetch(`${address}/healthz`)).rejects.toThrow()
   })
 })

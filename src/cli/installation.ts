@@ -25,6 +25,8 @@ export type OpenInstallation = {
   readonly generatedApiKey: string | null
   /** Tells other processes where this one serves. */
   announce(url: string): Promise<void>
+  /** Takes no more imports, and finishes or puts off those under way. */
+  drain(): Promise<void>
   /** Finishes what was acknowledged and lets go. */
-  close(): Promise<void>
+  close(options?: { readonly grace?: number }): Promise<void>
 }

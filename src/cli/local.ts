@@ -37,7 +37,8 @@ async function openInstallation(config: ResolvedConfig, logger: Logger): Promise
     ...(folder.exclusive ? { socket: folder } : {}),
     generatedApiKey,
     announce: (url) => folder.announce(url),
-    close: () => keepsake.close(),
+    drain: () => keepsake.drain(),
+    close: (options) => keepsake.close(options),
   }
 }
 

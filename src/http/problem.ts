@@ -11,6 +11,9 @@ type ProblemOptions = {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** Seconds to wait before what may pass is asked again, where nobody knows better. */
+const defaultRetryAfter = 5
+
 /** A problem details response (RFC 9457). */
 export function problemResponse(error: KeepsakeError, options: ProblemOptions): Response {
   const body = {
@@ -25,7 +28,9 @@ export function problemResponse(error: KeepsakeError, options: ProblemOptions): 
     ...(options.errors ? { errors: options.errors } : {}),
   }
   const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })
-  if (error.retryAfter !== undefined) headers.set('retry-after', String(Math.max(1, Math.ceil(error.retryAfter))))
+  // 503 and its like pass: who gets one is told when to come again, also where the failing part did not say.
+  const retryAfter = error.retryAfter ?? (error.retryable && error.status >= 500 ? defaultRetryAfter : undefined)
+  if (retryAfter !== undefined) headers.set('retry-after', String(Math.max(1, Math.ceil(retryAfter))))
   if (error.code === 'unauthenticated') {
     // RFC 6750, section 3: no error code where no credentials came.
     const rejected = error.details.credentials !== 'missing'

@@ -64,7 +64,8 @@ function integerText(minimum: number, maximum: number) {
 
 const maxExpiresIn = 3600
 const expiresInMessage = `must be an integer from 1 to ${maxExpiresIn} (seconds)`
-const expiresInDescription = 'Seconds that the link works. Default: the server’s setting, an hour at most.'
+const expiresInDescription =
+  'Seconds that the link works at most: they are counted from a rounded time. Default: the server’s setting.'
 
 export const expiresInNumber = z
   .int(expiresInMessage)

@@ -17,6 +17,8 @@ export type CollectOptions = {
   readonly signal: AbortSignal
   /** Throws where the type is not wanted; asked as soon as the first bytes are here, before the rest is read. */
   readonly accept: (contentType: string) => void
+  /** Asked for a place once the source has answered, before its body is read. It is held until the content is disposed of. */
+  readonly enter?: () => Promise<Disposable>
 }
 
 /** Content that is wholly here. Dispose of it when it is put, or not. */
@@ -32,7 +34,9 @@ export type Collected = CollectedContent & { dispose(): Promise<void> }
 export async function collect(source: ImportSource, options: CollectOptions): Promise<Collected> {
   const { fetch, maxBytes, signal } = options
   const opened = await openSource(source, fetch, { signal, maxBytes })
+  let place: Disposable | undefined
   try {
+    place = await options.enter?.()
     const body = opened.body[Symbol.asyncIterator]()
     const { chunks, head } = await readHead(body, SNIFF_BYTES)
     if (head.byteLength === 0) throw new KeepsakeError('content_empty', 'The source has no bytes. Nothing was kept.')
@@ -43,11 +47,18 @@ export async function collect(source: ImportSource, options: CollectOptions): Pr
       if (!opened.framed) await requireComplete(contentType, spooled)
       const measures = await probe(contentType, spooled)
       const { size, sha256 } = spooled
-      return { contentType, body: spooled.open(), size, sha256, ...measures, dispose: () => spooled.dispose() }
+      const dispose = async () => {
+        await spooled.dispose()
+        place?.[Symbol.dispose]()
+      }
+      return { contentType, body: spooled.open(), size, sha256, ...measures, dispose }
     } catch (error) {
       await spooled.dispose()
       throw error
     }
+  } catch (error) {
+    place?.[Symbol.dispose]()
+    throw error
   } finally {
     await opened.close()
   }

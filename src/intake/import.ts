@@ -20,6 +20,7 @@ import { keep } from './keep.ts'
 import { Leases } from './leases.ts'
 import { type Import, type ImportRequest, parseImport } from './request.ts'
 import type { ImportSource } from './source.ts'
+import { TransferGate } from './transfer-gate.ts'
 
 export type IntakeParts = {
   readonly catalogue: Catalogue
@@ -35,7 +36,7 @@ export type IntakeParts = {
   readonly giveUpAfter: number
   /** Seconds that a caller waits for work that goes on; then it is told `pending`. Default: 50, less than a usual gateway's minute. */
   readonly patience?: number
-  /** Imports that move bytes at the same time in this process; more wait. Default: 48. */
+  /** Sources that are read at the same time in this process; more wait, long ones not counted. Default: 48. */
   readonly transfers?: number
 }
 
@@ -43,6 +44,10 @@ export type IntakeParts = {
 const foreground = { tries: 4, base: 0.2, cap: 2 }
 /** How it is tried again later. Seconds. */
 const background = { base: 1, cap: 300 }
+/** Seconds after which a transfer keeps nobody else waiting, and how many there may be of all ages. */
+const transfer = { longAfter: 5, most: 256 }
+/** How often a caller who sends bytes again looks whether the first try has ended. Seconds. */
+const replayPause = 0.5
 
 /**
  * Server-side intake. An import is one row first; then its attempt collects the bytes, keeps them, and confirms. What
@@ -53,14 +58,18 @@ export class Intake {
   readonly #leases: Leases
   readonly #stopping = new AbortController()
   readonly #underWay = new Set<Promise<unknown>>()
-  readonly #waiting: (() => void)[] = []
-  #free: number
-  #closed = false
+  readonly #gate: TransferGate
+  #closing: Promise<void> | undefined
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
     this.#leases = new Leases(parts.catalogue)
-    this.#free = parts.transfers ?? 48
+    this.#gate = new TransferGate({ ...transfer, atOnce: parts.transfers ?? 48 })
+  }
+
+  /** Whether no more imports are taken. */
+  get closing(): boolean {
+    return this.#closing !== undefined
   }
 
   /**
@@ -70,7 +79,7 @@ export class Intake {
    * @throws what is wrong with the request, the source or the content; the row is then `failed`, or was never made.
    */
   async import(collection: Collection, request: ImportRequest, actor: Actor): Promise<AssetRecord> {
-    if (this.#closed) throw stopping()
+    if (this.closing) throw stopping()
     return this.#track(this.#import(collection, request, actor))
   }
 
@@ -85,9 +94,16 @@ export class Intake {
     })
   }
 
-  /** Takes no more imports and waits for those under way, at most so many seconds; the rest goes back to the queue. */
-  async close(timeoutSeconds = 25): Promise<void> {
-    this.#closed = true
+  /**
+   * Takes no more imports and waits for those under way, at most so many seconds. The rest is put off, for the next
+   * process, and whoever waits for one is told that it is pending. Harmless when repeated.
+   */
+  close(timeoutSeconds: number): Promise<void> {
+    this.#closing ??= this.#close(timeoutSeconds)
+    return this.#closing
+  }
+
+  async #close(timeoutSeconds: number): Promise<void> {
     const all = Promise.allSettled([...this.#underWay])
     const timer = new AbortController()
     await Promise.race([all, this.#parts.clock.sleep(timeoutSeconds, timer.signal)])
@@ -122,15 +138,44 @@ export class Intake {
     source: ImportSource,
     actor: Actor,
   ): Promise<AssetRecord> {
-    const content = await this.#transfer(() => this.#collect(source, collection))
+    // Not through the gate: these bytes are in this process already, and must not wait for those of slow sources.
+    const content = await this.#collect(source, collection)
     try {
       const { asset, replayed } = await this.#reserve(collection, request, actor, null, content.size)
-      if (replayed) return replay(asset)
-      using _lease = this.#leases.hold(asset)
-      return await this.#keep(asset, collection, content, actor)
+      const mine = replayed ? await this.#takeOver(asset, actor) : asset
+      if (mine.state !== 'pending') return replay(mine)
+      using _lease = this.#leases.hold(mine)
+      return await this.#keep(mine, collection, content, actor)
     } finally {
       await content.dispose()
     }
+  }
+
+  /**
+   * The same bytes came again. Whoever works on the first request may finish it; if it was left behind by a crash, these
+   * bytes are the only ones there are, so this one goes on with them. Answers a pending row only where it is ours now.
+   *
+   * @throws `timeout` while the first request is still at work: a row that only another request's bytes can finish is
+   * not to be promised.
+   */
+  async #takeOver(record: AssetRecord, actor: Actor): Promise<AssetRecord> {
+    const { catalogue, clock } = this.#parts
+    let found = record
+    for (let waited = 0; found.state === 'pending'; waited += replayPause) {
+      const claimed = await catalogue.claim(found.id, found.attempt, this.#leases.seconds, actor)
+      if (claimed !== undefined) return claimed
+      if (this.closing) throw stopping()
+      if (waited >= this.#patience) throw stillAtWork()
+      await clock.sleep(replayPause, this.#stopping.signal)
+      const now = await catalogue.get(found.id, { role: 'system' })
+      if (now === undefined) throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
+      found = now
+    }
+    return found
+  }
+
+  get #patience(): number {
+    return this.#parts.patience ?? 50
   }
 
   #reserve(
@@ -165,30 +210,30 @@ export class Intake {
     const { sourceUrl: url } = record
     if (url === null) throw new KeepsakeError('internal', 'The asset has no source to import from.')
     using _lease = this.#leases.hold(record)
-    return this.#transfer(async () => {
-      for (let failures = 0; ; failures += 1) {
-        let content: Collected
-        try {
-          content = await this.#collect({ url }, collection)
-        } catch (error) {
-          const problem = KeepsakeError.from(error)
-          const pause = problem.retryAfter ?? backoff(failures, foreground)
-          const last = failures + 1 >= tries || pause > foreground.cap || this.#stopping.signal.aborted
-          if (!problem.retryable || last) return this.#settleFailure(record, problem, actor)
-          await this.#parts.clock.sleep(pause, this.#stopping.signal)
-          continue
-        }
-        try {
-          return await this.#keep(record, collection, content, actor)
-        } finally {
-          await content.dispose()
-        }
+    const { signal } = this.#stopping
+    for (let failures = 0; ; failures += 1) {
+      let content: Collected
+      try {
+        content = await this.#collect({ url }, collection, () => this.#gate.enter(signal))
+      } catch (error) {
+        const problem = KeepsakeError.from(error)
+        const pause = problem.retryAfter ?? backoff(failures, foreground)
+        const last = failures + 1 >= tries || pause > foreground.cap || signal.aborted
+        if (!problem.retryable || last) return this.#settleFailure(record, problem, actor)
+        await this.#parts.clock.sleep(pause, signal)
+        continue
       }
-    })
+      try {
+        return await this.#keep(record, collection, content, actor)
+      } finally {
+        await content.dispose()
+      }
+    }
   }
 
-  #collect(source: ImportSource, collection: Collection): Promise<Collected> {
+  #collect(source: ImportSource, collection: Collection, enter?: () => Promise<Disposable>): Promise<Collected> {
     return collect(source, {
+      ...(enter ? { enter } : {}),
       fetch: this.#parts.fetch,
       spoolDir: this.#parts.spoolDir,
       maxBytes: collection.maxSize,
@@ -217,18 +262,24 @@ export class Intake {
       return this.#settleFailure(record, problem, actor)
     }
     if (kept === undefined) throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
+    // Overtaken by the same request, which holds the bytes too and has not ended.
+    if (kept.state === 'pending' && kept.sourceUrl === null) throw stillAtWork()
     return replay(kept)
   }
 
   /** Marks what went wrong: put off what may yet work and has a source to try again, else failed for good. */
   async #settleFailure(record: AssetRecord, problem: KeepsakeError, actor: Actor): Promise<AssetRecord> {
     const { catalogue, jobs, giveUpAfter } = this.#parts
-    const told = { code: problem.code, message: problem.message }
     const hopeful = problem.retryable || problem.code === 'store_denied' || problem.code === 'object_exists'
     if (!hopeful || record.sourceUrl === null) {
-      await catalogue.fail(record.id, record.attempt, told, actor)
+      const told = { code: problem.code, message: problem.message }
+      // Only the caller has these bytes. Sent again under the same idempotency key, they are a new try.
+      await catalogue.fail(record.id, record.attempt, told, actor, { releaseKey: hopeful })
       throw withAsset(problem, record.id)
     }
+    const message =
+      problem.code === 'stopping' ? 'The server stopped during the import. It goes on by itself.' : problem.message
+    const told = { code: problem.code, message }
     const retryIn = Math.max(problem.retryAfter ?? 0, backoff(record.failures, background))
     const postponed = await catalogue.postpone(record.id, record.attempt, told, { retryIn, giveUpAfter }, actor)
     const now = postponed ?? (await catalogue.get(record.id, { role: 'system' }))
@@ -240,25 +291,12 @@ export class Intake {
   /** The outcome, or the pending row when it takes longer than a caller waits; the work goes on either way. */
   async #withPatience(asset: AssetRecord, work: Promise<AssetRecord>): Promise<AssetRecord> {
     const timer = new AbortController()
-    const timeout = this.#parts.clock.sleep(this.#parts.patience ?? 50, timer.signal).then(() => undefined)
+    const timeout = this.#parts.clock.sleep(this.#patience, timer.signal).then(() => undefined)
     try {
       const outcome = await Promise.race([work, timeout])
       return outcome ?? replay((await this.#parts.catalogue.get(asset.id, { role: 'system' })) ?? asset)
     } finally {
       timer.abort()
-    }
-  }
-
-  /** At most so many at a time move bytes: memory and sockets stay bounded however many callers come. */
-  async #transfer<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    try {
-      return await work()
-    } finally {
-      const next = this.#waiting.shift()
-      if (next) next()
-      else this.#free += 1
     }
   }
 
@@ -290,6 +328,14 @@ function withAsset(problem: KeepsakeError, asset: string): KeepsakeError {
     ...(retryAfter === undefined ? {} : { retryAfter }),
   }
   return new KeepsakeError(problem.code, problem.message, { ...options, cause })
+}
+
+function stillAtWork(): KeepsakeError {
+  return new KeepsakeError(
+    'timeout',
+    'Another request with this idempotency key is still at work on the same bytes. Send it again in a moment.',
+    { retryAfter: 5 },
+  )
 }
 
 function stopping(): KeepsakeError {

@@ -26,6 +26,8 @@ export type KeepParts = {
 
 const tries = 4
 const pause = { base: 0.1, cap: 2 }
+/** Milliseconds after which no further put is begun: the store hangs, and each one waits for its own deadline. */
+const longestPutting = 30_000
 
 /**
  * Key, put, confirm: how collected bytes become a stored asset. The key is in the row before a byte is in the bucket,
@@ -81,6 +83,7 @@ async function put(
   content: CollectedContent,
   signal: AbortSignal,
 ): Promise<void> {
+  const until = performance.now() + longestPutting
   for (let failures = 0; ; failures += 1) {
     try {
       await store.put({
@@ -97,7 +100,7 @@ async function put(
       return
     } catch (error) {
       const problem = KeepsakeError.from(error)
-      const last = failures + 1 >= tries || signal.aborted
+      const last = failures + 1 >= tries || signal.aborted || performance.now() >= until
       if (problem.code !== 'object_exists' && !problem.retryable && problem.code !== 'content_mismatch') throw problem
       const head = await store.head(key, { signal }).catch((unknown: unknown) => {
         if (last) throw problem

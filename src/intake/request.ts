@@ -96,7 +96,9 @@ function cleanFilename(filename: string): string | null {
   const base = filename.split(/[/\\]/).at(-1) ?? ''
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed.
   const clean = base.replace(/[\x00-\x1f\x7f]/g, '').trim()
-  return clean === '' || clean === '.' || clean === '..' ? null : clean.slice(0, 255)
+  // A character beyond the basic plane is two code units: half of one could not be stored.
+  const short = clean.slice(0, 255).replace(/[\ud800-\udbff]$/, '')
+  return short === '' || short === '.' || short === '..' ? null : short
 }
 
 /** Postgres jsonb refuses NUL and lone surrogates in any string; say so before it does. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { KeepsakeError } from '../media/index.ts'
 import type { ByteReader } from './content.ts'
@@ -82,7 +82,7 @@ export class SpoolFile implements ByteReader {
 
   async #remove(): Promise<void> {
     this.#block = undefined
-    // A file that cannot be removed now is removed at the next start, by clearSpool.
+    // A file that cannot be removed now is removed with its folder, by the next process to open it.
     await this.#handle.close().catch(() => {})
     await rm(this.path, { force: true }).catch(() => {})
   }
@@ -99,14 +99,6 @@ export class SpoolFile implements ByteReader {
     this.#written += done
     this.#filled = 0
   }
-}
-
-/**
- * Removes what a killed process left in a spool folder. Only for a start, and only where no other process uses it.
- */
-export async function clearSpool(dir: string): Promise<void> {
-  const names = await readdir(dir).catch(() => [])
-  await Promise.all(names.filter((name) => name.endsWith(suffix)).map((name) => rm(join(dir, name), { force: true })))
 }
 
 async function onDisk<T>(where: string, work: () => Promise<T>): Promise<T> {

@@ -7,7 +7,6 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ObjectBody } from '../stores/index.ts'
 import { spool } from './spool.ts'
-import { clearSpool } from './spool-file.ts'
 
 let root = ''
 beforeAll(async () => {
@@ -133,14 +132,4 @@ test('a disk without room is a failing store, and leaves nothing behind', async 
   expect(error).toMatchObject({ code: 'store_unavailable', retryable: true })
   expect(error.message).toContain('no room left')
   expect(await readdir(dir)).toEqual([])
-})
-
-test('clearSpool removes what was left, and nothing else', async () => {
-  const dir = join(root, 'left')
-  const spooled = await spool([], chunks(pattern(2000)), { dir, memoryLimit: 1000, maxBytes: 1e6 })
-  await writeFile(join(dir, 'other.txt'), 'x')
-  await clearSpool(dir)
-  expect(await readdir(dir)).toEqual(['other.txt'])
-  await clearSpool(join(root, 'nowhere'))
-  await spooled.dispose()
 })

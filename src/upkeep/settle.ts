@@ -40,6 +40,8 @@ export async function settle(parts: UpkeepParts, record: AssetRecord): Promise<v
 
 async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<void> {
   const { catalogue, store, collections } = parts
+  // It would be begun and put off at once; the next process, or another one, does better.
+  if (parts.intake.closing) return
   const collection = collections.get(record.collection)
   if (record.key !== null) {
     // The object is asked before the attempt is given up: it may be there, whole, with nobody left to confirm it.
@@ -57,7 +59,7 @@ async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<v
     claimed.sourceUrl === null
       ? { code: 'source_unavailable', message: 'The import was interrupted and its bytes are gone. Send them again.' }
       : { code: 'collection_not_found', message: `The collection '${claimed.collection}' is no longer declared.` }
-  await catalogue.fail(claimed.id, claimed.attempt, problem, system)
+  await catalogue.fail(claimed.id, claimed.attempt, problem, system, { releaseKey: claimed.sourceUrl === null })
 }
 
 /**

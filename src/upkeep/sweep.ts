@@ -3,7 +3,10 @@ import { KeepsakeError } from '../media/index.ts'
 import { settle, type UpkeepParts } from './settle.ts'
 
 const page = 100
-const atOnce = 8
+/** Most of them wait: for a source, for the store. */
+const atOnce = 32
+/** Milliseconds that a sweep waits for one asset. A slow source is fetched on; it holds a lease and keeps nobody up. */
+const longestWait = 20_000
 /** A sweep ends by itself; the next one goes on. */
 const maxPages = 1000
 
@@ -14,15 +17,40 @@ const maxPages = 1000
  * A failing asset does not stop the others: it is logged and comes up again in the next sweep.
  */
 export async function sweep(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
-  const seen = new Set<string>()
-  for (let pages = 0; pages < maxPages && !signal.aborted; pages += 1) {
-    const due = await parts.catalogue.due(page)
-    const fresh = due.filter((record) => !seen.has(`${record.id}:${record.attempt}`))
-    if (fresh.length === 0) break
-    for (const record of fresh) seen.add(`${record.id}:${record.attempt}`)
-    await each(fresh, signal, (record) => settleLogged(parts, record))
+  // Before the assets, which may take long, and again after them, for the keys that they left.
+  await sweepRetiredKeysLogged(parts, signal)
+  await sweepDue(parts, signal)
+  await sweepRetiredKeysLogged(parts, signal)
+}
+
+/** A bucket that refuses deletes must not keep imports from being brought forward. */
+async function sweepRetiredKeysLogged(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
+  try {
+    await sweepRetiredKeys(parts, signal)
+  } catch (error) {
+    const problem = KeepsakeError.from(error)
+    parts.logger.warn({ code: problem.code, err: problem }, 'retired objects could not be removed yet')
   }
-  await sweepRetiredKeys(parts, signal)
+}
+
+async function sweepDue(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
+  // Each asset once: those that fail stay due, and must not hide what is due behind them.
+  const seen: string[] = []
+  for (let pages = 0; pages < maxPages && !signal.aborted; pages += 1) {
+    const due = await parts.catalogue.due(page, seen)
+    if (due.length === 0) return
+    for (const { id } of due) seen.push(id)
+    await each(due, signal, (record) => atMost(longestWait, settleLogged(parts, record)))
+  }
+}
+
+async function atMost(milliseconds: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, milliseconds)
+  })
+  await Promise.race([work, late])
+  clearTimeout(timer)
 }
 
 async function settleLogged(parts: UpkeepParts, record: AssetRecord): Promise<void> {

@@ -17,11 +17,15 @@ const urlsSchema = z.object({
 
 export type AssetAnswer = z.infer<typeof assetSchema>
 
-/** What came of a request: an answer, a problem document, or nothing (the connection broke, nobody was there). */
+/** What came of a request: an answer, a problem document, or nothing: the connection broke, or nobody was there. */
 export type Outcome<T> =
   | { readonly kind: 'answer'; readonly status: number; readonly value: T }
   | { readonly kind: 'problem'; readonly status: number; readonly code: string; readonly detail: string }
   | { readonly kind: 'broken' }
+  | { readonly kind: 'refused' }
+
+/** An outcome that somebody gave. */
+export type Answered<T> = Exclude<Outcome<T>, { kind: 'broken' } | { kind: 'refused' }>
 
 export type ImportBody = {
   readonly source: { readonly url: string } | { readonly base64: string }
@@ -89,8 +93,10 @@ export class Client {
     try {
       response = await this.#fetch(path, init)
       text = await response.text()
-    } catch {
-      return { kind: 'broken' }
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined
+      const refused = cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
+      return { kind: refused ? 'refused' : 'broken' }
     }
     const body: unknown = text === '' ? undefined : JSON.parse(text)
     if (response.ok) return { kind: 'answer', status: response.status, value: schema.parse(body) }

@@ -36,7 +36,7 @@ type Query = (text: string) => Promise<readonly unknown[]>
 
 /** The server must have stopped: PGlite and the embedded S3 each belong to one process. */
 export function inspect(dataDir: string, databaseUrl: string | undefined): Inspection {
-  const pglite = join(dataDir, 'pglite')
+  const pglite = join(dataDir, 'catalogue')
   const withDatabase = databaseUrl === undefined ? onPglite(pglite) : onPostgres(databaseUrl)
   return {
     catalogue: () => withDatabase(readCatalogue),
@@ -110,7 +110,7 @@ function onPostgres(url: string) {
 }
 
 async function listBucket(dataDir: string): Promise<ReadonlyMap<string, number>> {
-  const dir = join(dataDir, 's3')
+  const dir = join(dataDir, 'objects')
   const credentials = { accessKeyId: 'inspection', secretAccessKey: randomBytes(24).toString('hex') }
   const server = await startEmbeddedS3({ dir, credentials })
   try {

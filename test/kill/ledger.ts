@@ -16,13 +16,13 @@ export class Ledger {
   readonly orders = new Map<string, Order>()
   /** Told to be stored, and not deleted since. */
   readonly kept = new Map<string, Order>()
-  /** Told to be pending on a source that lives: has to be stored in the end. */
+  /** Told to be pending, on a source that lives: has to be stored in the end. */
   readonly promised = new Map<string, Order>()
   /** Told to be deleted. */
   readonly deleted = new Set<string>()
   /** What was wrong as soon as it was seen. */
   readonly violations: string[] = []
-  readonly counts = { imports: 0, pending: 0, refused: 0, interrupted: 0, deletes: 0, retries: 0, lists: 0 }
+  readonly counts = { imports: 0, pending: 0, refused: 0, deletes: 0, retries: 0, lists: 0 }
   readonly #assetOf = new Map<string, string>()
   readonly #told = new Set<string>()
 
@@ -43,8 +43,7 @@ export class Ledger {
     this.#sameAsset(order, asset)
     if (this.#told.has(asset.id) || this.promised.has(asset.id)) return
     this.counts.pending += 1
-    // Bytes that came with a request are gone when the process is: they were never promised.
-    if (order.by === 'url' && order.alive) this.promised.set(asset.id, order)
+    if (order.alive) this.promised.set(asset.id, order)
   }
 
   /** Takes an asset out of what must be kept, since a delete is about to be sent. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Picture, pictureBytes, pictureHash } from '../support/picture.ts'
-import type { Client, ImportBody, Outcome } from './client.ts'
+import type { Answered, AssetAnswer, Client, ImportBody, Outcome } from './client.ts'
 import type { Ledger, Order } from './ledger.ts'
 import { type SourceKind, type Sources, sourceKinds } from './sources.ts'
 
@@ -16,12 +16,17 @@ const workers = 8
 const small = { least: 300, most: 40_000 }
 const big = 5 * 1024 * 1024
 /** Answers that say "not now". */
-const passing = new Set(['stopping', 'catalogue_unavailable', 'timeout'])
+const passing = new Set(['stopping', 'catalogue_unavailable', 'store_unavailable', 'timeout'])
+/** Milliseconds after which a worker goes on with something else, while an operation that was broken off is repeated. */
+const impatience = 1000
+/** Operations that are under way at the same time, at most. */
+const mostOpen = 20
 
 /** A steady mixed load: imports of every kind, deletes, lists. Each operation goes on until it has an answer. */
 export class Load {
   readonly #parts: LoadParts
   readonly #work: Promise<unknown>
+  readonly #open = new Set<Promise<void>>()
   #ending = false
   #deadline = Number.POSITIVE_INFINITY
 
@@ -37,16 +42,18 @@ export class Load {
     this.#ending = true
     this.#deadline = performance.now() + seconds * 1000
     await this.#work
+    await Promise.all(this.#open)
   }
 
   async #run(): Promise<void> {
     const { random } = this.#parts
     while (!this.#ending) {
       const dice = random()
-      if (dice < 0.7) await this.#import()
-      else if (dice < 0.85) await this.#delete()
-      else if (dice < 0.93) await this.#list()
-      else await this.#readDeleted()
+      const work =
+        dice < 0.7 ? this.#import() : dice < 0.85 ? this.#delete() : dice < 0.93 ? this.#list() : this.#readDeleted()
+      this.#open.add(work)
+      const ended = work.then(() => this.#open.delete(work))
+      await (this.#open.size < mostOpen ? Promise.race([ended, delay(impatience)]) : ended)
       await delay(random() * 30)
     }
   }
@@ -58,14 +65,10 @@ export class Load {
     const doubled = random() < 0.05
     const impatient = random() < 0.04
     const send = async () => {
-      const outcome = await this.#untilAnswered(
-        (tries) => {
-          const signal = impatient && tries === 0 ? AbortSignal.timeout(Math.floor(random() * 100)) : undefined
-          return client.import(body, order.key, signal)
-        },
-        // An interrupted import of bytes ends as failed, and the key stays with it: see the order's conclusion.
-        (code) => passing.has(code),
-      )
+      const outcome = await this.#untilAnswered((tries) => {
+        const signal = impatient && tries === 0 ? AbortSignal.timeout(Math.floor(random() * 100)) : undefined
+        return client.import(body, order.key, signal)
+      })
       if (outcome !== undefined) this.#conclude(order, outcome)
     }
     await Promise.all(doubled ? [send(), send()] : [send()])
@@ -83,7 +86,7 @@ export class Load {
     const rest = { owner, attributes, provenance: { requestId: key } }
     if (random() < 0.35) {
       const base64 = pictureBytes(picture).toString('base64')
-      return { order: { ...facts, by: 'base64', alive: false }, body: { source: { base64 }, ...rest } }
+      return { order: { ...facts, by: 'base64', alive: true }, body: { source: { base64 }, ...rest } }
     }
     const kind: SourceKind =
       random() < 0.5 ? 'good' : (sourceKinds[Math.floor(random() * sourceKinds.length)] ?? 'good')
@@ -91,7 +94,7 @@ export class Load {
     return { order: { ...facts, by: 'url', alive: kind !== 'gone' }, body }
   }
 
-  #conclude(order: Order, outcome: Exclude<Awaited<ReturnType<Client['import']>>, { kind: 'broken' }>): void {
+  #conclude(order: Order, outcome: Answered<AssetAnswer>): void {
     const { ledger } = this.#parts
     if (outcome.kind === 'answer') {
       if (outcome.value.state === 'stored') ledger.stored(order, outcome.value)
@@ -102,9 +105,7 @@ export class Load {
     // The second answer of a doubled request, after somebody deleted the asset.
     if (code === 'asset_gone' && ledger.assetOf(order.key) !== undefined) return
     if (code === 'source_gone' && order.by === 'url' && !order.alive) ledger.counts.refused += 1
-    else if (order.by === 'base64' && (code === 'source_unavailable' || code === 'store_unavailable')) {
-      ledger.counts.interrupted += 1
-    } else ledger.violations.push(`an import by ${order.by} was answered ${status} ${code}: ${detail}`)
+    else ledger.violations.push(`an import by ${order.by} was answered ${status} ${code}: ${detail}`)
   }
 
   async #delete(): Promise<void> {
@@ -112,13 +113,10 @@ export class Load {
     const id = ledger.beginDelete(random)
     if (id === undefined) return
     let tries = 0
-    const outcome = await this.#untilAnswered(
-      (before) => {
-        tries = before + 1
-        return client.delete(id)
-      },
-      (code) => passing.has(code),
-    )
+    const outcome = await this.#untilAnswered((before) => {
+      tries = before + 1
+      return client.delete(id)
+    })
     if (outcome === undefined) return
     // Gone already is what a delete says that is sent again after its first answer was lost.
     if (outcome.kind === 'answer' || (outcome.code === 'asset_not_found' && tries > 1)) ledger.finishDelete(id)
@@ -129,7 +127,7 @@ export class Load {
     const { client, ledger, random } = this.#parts
     const before = new Set(ledger.deleted)
     const outcome = await client.list({ limit: '50', owner: `owner-${Math.floor(random() * 4)}` })
-    if (outcome.kind === 'broken') return
+    if (outcome.kind === 'broken' || outcome.kind === 'refused') return
     if (outcome.kind === 'problem') {
       if (!passing.has(outcome.code)) ledger.violations.push(`a list was answered ${outcome.code}: ${outcome.detail}`)
       return
@@ -150,16 +148,17 @@ export class Load {
   }
 
   /** Sends again, as a client does whose connection broke, until there is an answer; undefined when time is over. */
-  async #untilAnswered<T>(
-    send: (tries: number) => Promise<Outcome<T>>,
-    isPassing: (code: string) => boolean,
-  ): Promise<Exclude<Outcome<T>, { kind: 'broken' }> | undefined> {
+  async #untilAnswered<T>(send: (tries: number) => Promise<Outcome<T>>): Promise<Answered<T> | undefined> {
     const { ledger, random } = this.#parts
-    for (let tries = 0; performance.now() < this.#deadline; tries += 1) {
-      if (tries > 0) ledger.counts.retries += 1
+    for (let tries = 0; performance.now() < this.#deadline; ) {
       const outcome = await send(tries)
       if (outcome.kind === 'answer') return outcome
-      if (outcome.kind === 'problem' && !isPassing(outcome.code)) return outcome
+      if (outcome.kind === 'problem' && !passing.has(outcome.code)) return outcome
+      // Nobody was there to hear it: that was no try.
+      if (outcome.kind !== 'refused') {
+        tries += 1
+        ledger.counts.retries += 1
+      }
       await delay(50 + random() * 100)
     }
     ledger.violations.push('an operation never got an answer')

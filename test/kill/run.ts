@@ -43,11 +43,11 @@ process.exit(failed > 0 ? 1 : 0)
 
 function print(database: string, { facts, findings, folder }: Report): void {
   console.log(`${database}, seed ${values.seed}`)
-  for (const [name, fact] of Object.entries(facts)) console.log(`  ${name.padEnd(28)}${fact}`)
+  for (const [name, fact] of Object.entries(facts)) console.log(`  ${name.padEnd(32)}${fact}`)
   for (const [name, list] of Object.entries(findings)) {
     if (list.length === 0) passed += 1
     else failed += 1
-    console.log(`  ${name.padEnd(28)}${list.length}`)
+    console.log(`  ${name.padEnd(32)}${list.length}`)
     for (const finding of list.slice(0, 5)) console.log(`    ${finding}`)
   }
   if (folder !== undefined) console.log(`  data folder and log are left in ${folder}`)

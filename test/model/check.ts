@@ -1,5 +1,6 @@
+import { z } from 'zod'
 import type { Database } from '../../src/catalogue/index.ts'
-import { type AssetState, canTransition } from '../../src/media/index.ts'
+import { type AssetState, assetStates, canTransition } from '../../src/media/index.ts'
 import type { ObjectStore } from '../../src/stores/index.ts'
 
 export class Violation extends Error {
@@ -29,28 +30,49 @@ export type Promised = {
   readonly keyed: ReadonlyMap<string, string>
 }
 
-export async function rawAssets(database: Database): Promise<RawAsset[]> {
-  const { rows } = await database.service.query(
-    'select id::text, state::text, owner, key, sha256, size::float8 as size from keepsake.assets',
-  )
-  return rows.map((row) => ({
-    id: String(row.id),
-    state: String(row.state) as AssetState,
-    owner: String(row.owner),
-    key: row.key === null ? null : String(row.key),
-    sha256: row.sha256 === null ? null : String(row.sha256),
-    size: row.size === null ? null : Number(row.size),
-  }))
+/** What lies in the database at one moment. */
+export type RawCatalogue = {
+  readonly assets: readonly RawAsset[]
+  readonly usage: readonly { readonly owner: string; readonly bytes: number }[]
+  /** Oldest first. */
+  readonly audit: readonly { readonly asset: string; readonly action: string }[]
+}
+
+const rawSchema = z.object({
+  assets: z.array(
+    z.object({
+      id: z.string(),
+      state: z.enum(assetStates),
+      owner: z.string(),
+      key: z.string().nullable(),
+      sha256: z.string().nullable(),
+      size: z.number().nullable(),
+    }),
+  ),
+  usage: z.array(z.object({ owner: z.string(), bytes: z.number() })),
+  audit: z.array(z.object({ asset: z.string(), action: z.string() })),
+})
+
+const rawText = `select json_build_object(
+  'assets', (select coalesce(json_agg(json_build_object('id', id, 'state', state, 'owner', owner, 'key', key,
+    'sha256', sha256, 'size', size)), '[]') from keepsake.assets),
+  'usage', (select coalesce(json_agg(json_build_object('owner', owner, 'bytes', bytes)), '[]') from keepsake.usage),
+  'audit', (select coalesce(json_agg(json_build_object('asset', asset, 'action', action) order by id), '[]')
+    from keepsake.audit where action like 'asset.%')) as raw`
+
+/** One statement, so that what it sees is one moment. */
+export async function readCatalogue(database: Database): Promise<RawCatalogue> {
+  const { rows } = await database.service.query(rawText)
+  return rawSchema.parse(rows[0]?.raw)
 }
 
 /** Holds after every step, whatever failed in it. */
 export async function checkAlways(
-  rows: readonly RawAsset[],
+  { assets: rows, usage, audit }: RawCatalogue,
   bucket: ObjectStore,
   written: ReadonlyMap<string, ReadonlySet<string>>,
   promised: Promised,
   quota: number,
-  database: Database,
 ): Promise<void> {
   const byId = new Map(rows.map((row) => [row.id, row]))
   for (const [id, sha256] of promised.kept) {
@@ -75,21 +97,17 @@ export async function checkAlways(
   }
   const keys = rows.flatMap(({ key }) => (key === null ? [] : [key]))
   if (new Set(keys).size !== keys.length) throw new Violation('I6', 'two rows share a key')
-  const usage = await database.service.query('select owner, bytes::float8 as bytes from keepsake.usage')
-  for (const { owner, bytes } of usage.rows) {
-    if (Number(bytes) > quota) throw new Violation('I7', `${owner} uses ${bytes} of ${quota} bytes`)
+  for (const { owner, bytes } of usage) {
+    if (bytes > quota) throw new Violation('I7', `${owner} uses ${bytes} of ${quota} bytes`)
     const stored = rows.filter((row) => row.owner === owner && row.state === 'stored')
     const size = stored.reduce((sum, row) => sum + (row.size ?? 0), 0)
-    if (size > Number(bytes)) throw new Violation('I7', `${owner} stores ${size} bytes and ${bytes} are counted`)
+    if (size > bytes) throw new Violation('I7', `${owner} stores ${size} bytes and ${bytes} are counted`)
   }
-  await checkAudit(byId, database)
+  checkAudit(byId, audit)
 }
 
 /** I8: the audit tells every row's life, transition by transition, and ends where the row is. */
-async function checkAudit(rows: ReadonlyMap<string, RawAsset>, database: Database): Promise<void> {
-  const { rows: audit } = await database.service.query(
-    "select asset::text, action from keepsake.audit where action like 'asset.%' order by id",
-  )
+function checkAudit(rows: ReadonlyMap<string, RawAsset>, audit: RawCatalogue['audit']): void {
   const states = new Map<string, AssetState | 'purged'>()
   const after: Readonly<Record<string, AssetState | 'purged'>> = {
     'asset.reserved': 'pending',
@@ -98,9 +116,8 @@ async function checkAudit(rows: ReadonlyMap<string, RawAsset>, database: Databas
     'asset.deleting': 'deleting',
     'asset.purged': 'purged',
   }
-  for (const { asset, action } of audit) {
-    const id = String(asset)
-    const next = after[String(action)]
+  for (const { asset: id, action } of audit) {
+    const next = after[action]
     const before = states.get(id)
     if (next === undefined) continue
     const allowed = before === undefined ? next === 'pending' : before !== 'purged' && canTransition(before, next)

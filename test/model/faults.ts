@@ -1,8 +1,35 @@
 import type { KeepsakeError } from '../../src/media/index.ts'
 
 /** What can become of one call to a port, or of the process that makes it. */
-export const faults = ['ok', 'fail', 'applied-but-errored', 'lands-later', 'killed-before', 'killed-after'] as const
+export const faults = [
+  'ok',
+  'slow',
+  'fail',
+  'applied-but-errored',
+  'lands-later',
+  'killed-before',
+  'killed-after',
+] as const
 export type Fault = (typeof faults)[number]
+
+/** What befalls the next so many calls of one method. */
+export type FaultRule = { readonly method: string; readonly fault: Fault; readonly times: number }
+
+/** The faults of one step, drawn by the calls as they come. */
+export class FaultPlan {
+  #rules: { method: string; fault: Fault; left: number }[] = []
+
+  set(rules: readonly FaultRule[]): void {
+    this.#rules = rules.map(({ method, fault, times }) => ({ method, fault, left: times }))
+  }
+
+  next(method: string): Fault {
+    const rule = this.#rules.find((it) => it.method === method && it.left > 0)
+    if (rule === undefined) return 'ok'
+    rule.left -= 1
+    return rule.fault
+  }
+}
 
 /** Calls that were answered with an error and take effect later, in the order they were made. */
 export class LateCalls {
@@ -52,12 +79,17 @@ export class Mortal {
   }
 }
 
+/** Lets everybody else go on for so many turns of the event loop. */
+export async function others(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
 const never = new Promise<never>(() => {})
 
 export type FaultyOptions = {
   readonly mortal: Mortal
   readonly late: LateCalls
-  readonly next: () => Fault
+  readonly next: (method: string) => Fault
   readonly error: () => KeepsakeError
   /** Methods that only read: their faults are `ok`, `fail` and death. */
   readonly reads: readonly string[]
@@ -77,7 +109,7 @@ export function faulty<T extends object>(port: T, options: FaultyOptions): T {
         return (...args: unknown[]) => Reflect.apply(value, target, args)
       return async (...args: unknown[]) => {
         if (mortal.killed) return never
-        const drawn = next()
+        const drawn = next(name)
         const fault =
           reads.includes(name) && (drawn === 'applied-but-errored' || drawn === 'lands-later') ? 'fail' : drawn
         if (fault === 'fail') throw error()
@@ -89,6 +121,7 @@ export function faulty<T extends object>(port: T, options: FaultyOptions): T {
           late.add(() => call(args))
           throw error()
         }
+        if (fault === 'slow') await others(400)
         const settled = await call(args).then(
           (result) => ({ result }),
           (thrown: unknown) => ({ thrown }),

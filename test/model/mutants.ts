@@ -122,8 +122,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'owner not checked',
     'catalogue/acting.ts',
-    "return actor.role === 'user' ? database.ownerTransaction(actor.owner, work) : work(database.service)",
-    'return work(database.service)',
+    "  if (actor.role !== 'user') return work(database.service)",
+    '  if (actor.role !== null) return work(database.service)',
   ),
   {
     name: 'a later attempt takes the same key and overwrites',

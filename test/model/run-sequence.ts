@@ -1,6 +1,7 @@
 import type { Database } from '../../src/catalogue/index.ts'
 import type { Asset } from '../../src/media/index.ts'
-import { checkAlways, checkRecovered, rawAssets, Violation } from './check.ts'
+import { checkAlways, checkRecovered, readCatalogue, Violation } from './check.ts'
+import { others } from './faults.ts'
 import { type Act, contents, owners, type Step } from './steps.ts'
 import type { Subject } from './subject.ts'
 import { contentOf, hashOf, quota, World } from './world.ts'
@@ -21,7 +22,7 @@ class Run {
   readonly #subject: Subject
   readonly #database: Database
   /** Ids that a client heard of, in order. */
-  readonly #known: { id: string; owner: string }[] = []
+  readonly #known: { id: string; owner: string; key: string | null }[] = []
   readonly #kept = new Map<string, string>()
   readonly #deleted = new Set<string>()
   readonly #keyed = new Map<string, string>()
@@ -37,9 +38,9 @@ class Run {
     const { world } = this
     switch (step.at) {
       case 'acts':
-        world.setFaults(step.faults)
+        world.faults.set(step.faults)
         await Promise.all(step.acts.map((act) => this.#act(act)))
-        world.setFaults([])
+        world.faults.set([])
         if (world.mortal.killed) await world.start()
         break
       case 'restart':
@@ -61,7 +62,7 @@ class Run {
   /** Faults end, what was late lands, time passes, and the regular sweep runs. */
   async recover(): Promise<void> {
     const { world } = this
-    world.setFaults([])
+    world.faults.set([])
     world.mood = 'well'
     await world.late.land()
     for (let round = 0; round < 3; round += 1) {
@@ -73,7 +74,8 @@ class Run {
       await world.jump(7200)
     }
     await this.#checkAlways()
-    await checkRecovered(await rawAssets(this.#database), world.bucket, this.#promised())
+    const { assets } = await readCatalogue(this.#database)
+    await checkRecovered(assets, world.bucket, this.#promised())
     await this.#checkReplays()
   }
 
@@ -96,7 +98,12 @@ class Run {
         // From the moment of asking, nobody is promised the asset any more.
         this.#kept.delete(target.id)
         const { done } = await keepsake.as({ role: 'user', owner: target.owner }).delete(target.id)
-        if (done) this.#deleted.add(target.id)
+        if (!done) return
+        this.#deleted.add(target.id)
+        // Whoever still has a link to it finds nothing, from now on.
+        if (target.key !== null && (await this.world.bucket.head(target.key)) !== undefined) {
+          throw new Violation('I4', `the deletion of ${target.id} was acknowledged and ${target.key} is still there`)
+        }
         return
       }
       case 'read': {
@@ -112,6 +119,7 @@ class Run {
       case 'sweep':
         return this.world.sweep()
       case 'overtake':
+        await others(act.after)
         await this.world.jump(31)
         // Its process may be dead by now, and another one may be up: that one's sweep is not this act's.
         if (!mortal.killed) await this.world.sweep()
@@ -139,7 +147,7 @@ class Run {
 
   #heard(asset: Asset, hashes: readonly string[]): void {
     const first = !this.#known.some(({ id }) => id === asset.id)
-    if (first) this.#known.push({ id: asset.id, owner: asset.owner })
+    if (first) this.#known.push({ id: asset.id, owner: asset.owner, key: asset.state === 'stored' ? asset.key : null })
     if (asset.state !== 'stored') return
     const { sha256 } = asset
     if (sha256 === null || !hashes.includes(sha256)) {
@@ -167,8 +175,7 @@ class Run {
   async #checkAlways(): Promise<void> {
     const { bucket, late, written } = this.world
     await late.quiet()
-    const rows = await rawAssets(this.#database)
-    await checkAlways(rows, bucket, written, this.#promised(), quota, this.#database)
+    await checkAlways(await readCatalogue(this.#database), bucket, written, this.#promised(), quota)
   }
 
   #promised() {

@@ -35,7 +35,7 @@ function runWorker(task: object): Promise<Exploration> {
     })
     child.once('message', (outcome) => done(outcome as Exploration))
     child.once('error', fail)
-    child.once('exit', (code) => code === 0 || fail(new Error(`the worker ended with ${code}`)))
+    child.once('exit', (code, signal) => code === 0 || fail(new Error(`the worker ended with ${code} ${signal}`)))
     child.send(task)
   })
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Fault } from './faults.ts'
+import type { Fault, FaultRule } from './faults.ts'
 
 /** What a client or the world does. Small numbers pick an owner, a content, a key, an earlier asset. */
 export type Act =
@@ -14,11 +14,11 @@ export type Act =
   | { readonly do: 'read'; readonly pick: number; readonly owner: number }
   | { readonly do: 'sweep' }
   /** Leases run out and the sweep takes over what others still work on. */
-  | { readonly do: 'overtake' }
+  | { readonly do: 'overtake'; readonly after: number }
 
 /** One step of a sequence: acts side by side under faults, or something that befalls the world. */
 export type Step =
-  | { readonly at: 'acts'; readonly acts: readonly Act[]; readonly faults: readonly Fault[] }
+  | { readonly at: 'acts'; readonly acts: readonly Act[]; readonly faults: readonly FaultRule[] }
   | { readonly at: 'restart' }
   | { readonly at: 'land' }
   | { readonly at: 'jump'; readonly seconds: number }
@@ -41,25 +41,53 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), pick: fc.nat(7) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('read' as const), pick: fc.nat(7), owner: fc.nat(1) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('sweep' as const) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('overtake' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('overtake' as const), after: fc.nat(80) }) },
 )
 
 const fault: fc.Arbitrary<Fault> = fc.oneof(
-  { weight: 8, arbitrary: fc.constant('ok' as const) },
-  { weight: 2, arbitrary: fc.constant('fail' as const) },
+  { weight: 3, arbitrary: fc.constant('slow' as const) },
+  { weight: 3, arbitrary: fc.constant('fail' as const) },
   { weight: 3, arbitrary: fc.constant('applied-but-errored' as const) },
   { weight: 2, arbitrary: fc.constant('lands-later' as const) },
   { weight: 1, arbitrary: fc.constant('killed-before' as const) },
   { weight: 1, arbitrary: fc.constant('killed-after' as const) },
 )
 
+/** Where an attempt can be hurt, the more often the more is at stake there. */
+const method = fc.oneof(
+  { weight: 5, arbitrary: fc.constant('put') },
+  { weight: 5, arbitrary: fc.constant('confirm') },
+  { weight: 3, arbitrary: fc.constantFrom('head', 'delete', 'assignKey') },
+  { weight: 3, arbitrary: fc.constantFrom('reserve', 'claim', 'beginDelete', 'purge', 'open') },
+  { weight: 2, arbitrary: fc.constantFrom('fail', 'postpone', 'get', 'due', 'dueRetiredKeys', 'sweptRetiredKeys') },
+  { weight: 1, arbitrary: fc.constantFrom('recordIssuedUrls', 'getMany', 'list') },
+)
+
+const rule: fc.Arbitrary<FaultRule> = fc.record({
+  method,
+  fault,
+  // Intake tries an effect four times: a fault that lasts must last that long.
+  times: fc.constantFrom(1, 1, 1, 2, 4, 5),
+})
+
+/** A slow import whose lease runs out under it: the two attempts meet. */
+const overtaken: fc.Arbitrary<Act[]> = fc
+  .record({ owner: fc.nat(owners.length - 1), content: fc.nat(contents - 1), after: fc.nat(80) })
+  .map(({ owner, content, after }) => [
+    { do: 'import', owner, content, idempotency: null, source: 'url' },
+    { do: 'overtake', after },
+  ])
+
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
       at: fc.constant('acts' as const),
-      acts: fc.array(act, { minLength: 1, maxLength: 3 }),
-      faults: fc.array(fault, { maxLength: 12 }),
+      acts: fc.oneof(
+        { weight: 3, arbitrary: fc.array(act, { minLength: 1, maxLength: 3 }) },
+        { weight: 1, arbitrary: overtaken },
+      ),
+      faults: fc.array(rule, { maxLength: 5 }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ at: fc.constant('restart' as const) }) },

@@ -6,7 +6,7 @@ import type { JobHandlers, Jobs } from '../../src/jobs/index.ts'
 import { silentLogger } from '../../src/logger.ts'
 import type { ObjectStore } from '../../src/stores/index.ts'
 import type { Keepsake } from '../../src/verbs.ts'
-import { type Fault, faulty, LateCalls, Mortal } from './faults.ts'
+import { FaultPlan, faulty, LateCalls, Mortal, others } from './faults.ts'
 import { contents } from './steps.ts'
 import type { Subject } from './subject.ts'
 
@@ -62,7 +62,7 @@ export class World {
   mood: 'well' | 'failing' | 'gone' | 'cut' | 'other' = 'well'
   keepsake!: Keepsake
   mortal = new Mortal()
-  #faults: Fault[] = []
+  readonly faults = new FaultPlan()
   #handlers: JobHandlers | undefined
   readonly #subject: Subject
   readonly #database: Database
@@ -73,16 +73,12 @@ export class World {
     this.bucket = this.#recorded(subject.createMemoryStore())
   }
 
-  setFaults(faults: readonly Fault[]): void {
-    this.#faults = [...faults]
-  }
-
   /** A new process after the old one was killed. */
   async start(): Promise<void> {
     this.mortal.kill()
     this.mortal = new Mortal()
     const { KeepsakeError, composeKeepsake, createCatalogue, parseCollection } = this.#subject
-    const base = { mortal: this.mortal, late: this.late, next: () => this.#faults.shift() ?? ('ok' as const) }
+    const base = { mortal: this.mortal, late: this.late, next: (method: string) => this.faults.next(method) }
     const store = faulty(this.bucket, {
       ...base,
       error: () => new KeepsakeError('store_unavailable', 'The store failed (a fault of the test).'),
@@ -142,7 +138,8 @@ export class World {
     return {
       async open(url) {
         if (mortal.killed) return new Promise<never>(() => {})
-        const drawn = world.#faults.shift() ?? 'ok'
+        const drawn = world.faults.next('open')
+        if (drawn === 'slow') await others(400)
         if (drawn.startsWith('killed')) {
           mortal.kill()
           return new Promise<never>(() => {})

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createHttpApp, type HttpAppOptions, serveHttp } from '../../src/http/index.ts'
 import { createLogger } from '../../src/logging/index.ts'
 import type { Keepsake } from '../../src/verbs.ts'
-import { openTestKeepsake, type TestKeepsakeOptions } from './keepsake.ts'
+import { openTestParts, type TestKeepsakeOptions } from './keepsake.ts'
 
 export const apiKey = 'test-api-key-0123456789'
 
@@ -15,8 +15,8 @@ export const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEA
 
 export type TestServer = Awaited<ReturnType<typeof startTestServer>>
 
-type TestServerOptions = TestKeepsakeOptions &
-  Partial<Omit<HttpAppOptions, 'keepsake'>> & {
+export type TestServerOptions = TestKeepsakeOptions &
+  Partial<Pick<HttpAppOptions, 'auth' | 'corsOrigins' | 'publicMetrics'>> & {
     /** Puts something between the face and the keepsake: a part that fails, or one that waits. */
     readonly wrap?: (keepsake: Keepsake) => Keepsake
     readonly stopTimeout?: number
@@ -26,10 +26,11 @@ type TestServerOptions = TestKeepsakeOptions &
 export async function startTestServer(options: TestServerOptions = {}) {
   const lines: string[] = []
   const logger = createLogger({ level: 'debug', output: { write: (line) => lines.push(line) } })
-  const { allowHosts, wrap, stopTimeout, ...appOptions } = options
-  const real = await openTestKeepsake({ ...(allowHosts ? { allowHosts } : {}) })
+  const { wrap, stopTimeout, auth = { apiKeys: [apiKey] }, corsOrigins, publicMetrics, ...keepsakeOptions } = options
+  const parts = await openTestParts(keepsakeOptions)
+  const real = parts.keepsake
   const keepsake = wrap ? wrap(real) : real
-  const app = createHttpApp({ auth: { apiKeys: [apiKey] }, logger, version: '1.2.3', ...appOptions, keepsake })
+  const app = createHttpApp({ auth, logger, version: '1.2.3', corsOrigins, publicMetrics, keepsake })
   const folder = await mkdtemp(join(tmpdir(), 'keepsake-http-'))
   const socket = {
     listen: async (server: Server) => {
@@ -43,6 +44,8 @@ export async function startTestServer(options: TestServerOptions = {}) {
     ...server,
     app,
     keepsake,
+    /** To look past Keepsake. */
+    parts,
     log: () => lines.join(''),
     /** A request with the API key; an object as the body is sent as JSON. */
     call: (path: string, init: { method?: string; body?: unknown; headers?: Record<string, string> } = {}) =>

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createCatalogue, openPglite, openPostgres } from '../../src/catalogue/index.ts'
-import { systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import { composeKeepsake, type KeepsakeParts } from '../../src/compose.ts'
 import { startEmbeddedS3 } from '../../src/embedded-s3/index.ts'
 import { createGuardedFetch } from '../../src/intake/index.ts'
@@ -24,6 +24,12 @@ export type TestKeepsakeOptions = {
   /** Seconds a caller waits. */
   readonly patience?: number
   readonly sweepEverySeconds?: number
+  /** What links are signed by, and how long pauses are. Default: this machine's. */
+  readonly clock?: Clock
+  /** Whether public hosts may be plain http. Default: false. */
+  readonly allowHttp?: boolean
+  /** Seconds after which an import is given up whose source does not say when it dies. Default: a day. */
+  readonly giveUpAfter?: number
 }
 
 /** A real Keepsake: a database, a queue, and an embedded S3 in a folder of its own. */
@@ -50,20 +56,20 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
         : { kind: 'postgres', connectionString: databaseUrl ?? '' },
     ...(options.sweepEverySeconds === undefined ? {} : { sweepEverySeconds: options.sweepEverySeconds }),
   })
-  const fetch = createGuardedFetch({ allowHosts: options.allowHosts ?? [], allowHttp: false })
+  const fetch = createGuardedFetch({ allowHosts: options.allowHosts ?? [], allowHttp: options.allowHttp ?? false })
   const definitions: Record<string, CollectionDefinition> = { ...(options.collections ?? defaultCollections) }
   const parts: KeepsakeParts = {
     catalogue: createCatalogue(database),
     store: options.wrapStore?.(bare) ?? bare,
     jobs,
     fetch,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     collections: new Map(Object.entries(definitions).map(([name, it]) => [name, parseCollection(name, it)])),
     spoolDir: join(dir, 'spool'),
     logger: silentLogger,
     expiresIn: 3600,
     baseUrl: null,
-    giveUpAfter: 86_400,
+    giveUpAfter: options.giveUpAfter ?? 86_400,
     ...(options.patience === undefined ? {} : { patience: options.patience }),
     checkCatalogue: () => database.check(),
     release: async () => {
@@ -73,5 +79,5 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
       await rm(dir, { recursive: true, force: true })
     },
   }
-  return { keepsake: await composeKeepsake(parts), database, bucket: bare, s3 }
+  return { keepsake: await composeKeepsake(parts), database, bucket: bare, s3, spoolDir: parts.spoolDir }
 }

@@ -35,7 +35,8 @@ export async function serveVerb(options: ServeOptions, io: Io): Promise<ExitCode
       await aborted(io.signal)
       logger.info({}, 'stopping')
     } finally {
-      await server.close()
+      // Together: the last requests are often imports, whose callers wait for what they fetch.
+      await Promise.all([server.close(), opened.drain()])
     }
   } finally {
     await opened.close()

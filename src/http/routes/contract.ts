@@ -42,5 +42,7 @@ export function problem(description: string) {
 export const commonProblems = {
   400: problem('`invalid_request`'),
   401: problem('`unauthenticated`'),
-  503: problem('`catalogue_unavailable`, `store_unavailable`, `stopping`'),
+  502: problem('`store_denied`'),
+  503: problem('`catalogue_unavailable`, `store_unavailable`, `identity_unavailable`, `stopping`'),
+  504: problem('`timeout`'),
 }

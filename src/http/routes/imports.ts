@@ -44,6 +44,7 @@ const importRoute = (bodyLimit: number) =>
       413: problem('`request_too_large`, `content_too_large`'),
       415: problem('`unsupported_media_type`'),
       422: problem('`content_type_refused`, `content_empty`, `content_truncated`, `source_forbidden`, `source_gone`'),
+      502: problem('`source_unavailable`, `store_denied`'),
     },
   })
 

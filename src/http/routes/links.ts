@@ -13,7 +13,7 @@ const urlsRoute = createRoute({
   operationId: 'urls',
   tags: ['Links'],
   summary: 'Many signed links at once',
-  description: 'Up to 1000, in the order asked. A link stays the same, and cacheable, for a quarter of an hour.',
+  description: 'Up to 1000, in the order asked. A link stays the same, and cacheable, for a quarter of its life.',
   security: bearer,
   middleware: [readJsonBody(bodyLimit)] as const,
   request: { query: noQuery, body: { required: true, content: { 'application/json': { schema: urlsInput } } } },

@@ -1,0 +1,79 @@
+/** Where an asset lies in the bucket: the layout that the default collection promises. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { apiKey } from '../support/http.ts'
+import { type ApiClient, type AssetAnswer, backends, open, type Service } from '../support/service.ts'
+
+const wallet = '0xABCD1234567890123456789012345678901234ABCD'
+const bare = 'abcd1234567890123456789012345678901234abcd'
+
+describe.each(backends)('the key of a generation on $name', ({ start }) => {
+  let service: Service
+  let api: ApiClient
+  beforeAll(async () => {
+    service = await start()
+    api = service.as(apiKey)
+  })
+  afterAll(() => service.stop())
+
+  /** `{date}/{time}_{id8}` in UTC, as the asset itself says. */
+  function place({ createdAt, id }: AssetAnswer): string {
+    const [date = '', time = ''] = createdAt.split('T')
+    return `${date}/${time.slice(0, 8).replaceAll(':', '')}_${id.replaceAll('-', '').slice(-8)}`
+  }
+
+  it.each([
+    ['/picture.png', 'image/png', 'images', 'png'],
+    ['/film.mp4', 'video/mp4', 'videos', 'mp4'],
+    ['/film.webm', 'video/webm', 'videos', 'webm'],
+  ])('of %s (%s) has wallet, agent, kind, model, day, time and id', async (path, contentType, folder, extension) => {
+    const attributes = { wallet, agent: 'memes-001', model: 'dall-e-3' }
+    const asset = await api.keep({ url: service.source.url(path) }, { attributes })
+    expect(asset).toMatchObject({ contentType, attributes: { ...attributes, wallet: bare } })
+    expect(asset.key).toBe(`ai-generated/${bare}/memes-001/${folder}/dall-e-3/${place(asset)}.${extension}`)
+    expect(await service.objects(`ai-generated/${bare}/memes-001/${folder}/`)).toContain(asset.key)
+    expect((await open(asset.url)).type).toBe(contentType)
+  })
+
+  it('of a film has its length and size in the asset', async () => {
+    const asset = await api.keep({ url: service.source.url('/film.mp4') })
+    expect(asset).toMatchObject({ kind: 'video', width: 320, height: 180, duration: expect.closeTo(1, 1) })
+    expect((await open(asset.url)).bytes).toEqual(service.source.mp4)
+  })
+
+  it('says unknown where an attribute is missing', async () => {
+    const asset = await api.keep({ url: service.source.url('/picture.png') })
+    expect(asset.attributes).toEqual({})
+    expect(asset.key).toBe(`ai-generated/unknown/unknown/images/unknown/${place(asset)}.png`)
+    const partly = await api.keep(
+      { url: service.source.url('/picture.png') },
+      { attributes: { agent: '', model: 'flux' } },
+    )
+    expect(partly.key).toBe(`ai-generated/unknown/unknown/images/flux/${place(partly)}.png`)
+  })
+
+  it('has nothing in it that leaves its place', async () => {
+    const attributes = { wallet: '../../etc', agent: 'a/b\\c', model: 'Flux 1.1 [pro] é' }
+    const asset = await api.keep({ url: service.source.url('/picture.png') }, { attributes })
+    expect(asset.key).toMatch(/^ai-generated(\/[A-Za-z0-9._-]+){6}\.png$/)
+    expect(asset.key?.split('/').filter((part) => /^\.+$/.test(part))).toEqual([])
+    expect((await open(asset.url)).bytes).toEqual(service.source.png)
+  })
+
+  it('is another one for each asset, in the same second too', async () => {
+    const attributes = { wallet, agent: 'twins', model: 'flux' }
+    const assets = await Promise.all(
+      Array.from({ length: 10 }, () => api.keep({ url: service.source.url('/picture.png') }, { attributes })),
+    )
+    expect(new Set(assets.map(({ key }) => key)).size).toBe(10)
+    expect(await service.objects(`ai-generated/${bare}/twins/`)).toHaveLength(10)
+  })
+
+  it('is found by the wallet in any spelling', async () => {
+    const attributes = { wallet, agent: 'spelling' }
+    const { id } = await api.keep({ url: service.source.url('/picture.png') }, { attributes })
+    for (const spelling of [wallet, bare, bare.toUpperCase(), `0X${bare.toUpperCase()}`]) {
+      const { assets } = await api.list(`?attributes.agent=spelling&attributes.wallet=${spelling}`)
+      expect(assets.map((asset) => asset.id)).toEqual([id])
+    }
+  })
+})
