@@ -224,6 +224,8 @@ describe('policies', () => {
     await policy(Bucket, read)
     expect(await anonymous(`/${Bucket}/open/k`)).toBe(200)
     expect(await anonymous(`/${Bucket}/closed`)).toBe(403)
+    // Whether a key is there is for those to know who may list.
+    expect(await anonymous(`/${Bucket}/open/nothing`)).toBe(403)
     expect(await anonymous(`/${Bucket}`)).toBe(403)
     expect(await anonymous(`/${Bucket}/open/k`, 'DELETE')).toBe(403)
     const PublicAccessBlockConfiguration = { RestrictPublicBuckets: true }

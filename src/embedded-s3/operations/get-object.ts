@@ -20,10 +20,11 @@ export const getObject: Operation = {
   target: 'object',
   query: QUERY,
   headers: HEADERS,
-  handle({ request, store }: Context): Reply {
+  handle(context): Reply {
+    const { request, store } = context
     refuseVersion(request)
     const object = store.open(request.bucket, request.key)
-    if (object === undefined) throw noSuchKey(request)
+    if (object === undefined) throw noSuchKey(context)
     try {
       const { range, ...reply } = describe(request, store, object.record)
       if (reply.status === 304) {
@@ -46,10 +47,11 @@ export const headObject: Operation = {
   target: 'object',
   query: QUERY,
   headers: HEADERS,
-  handle({ request, store }: Context): Reply {
+  handle(context): Reply {
+    const { request, store } = context
     refuseVersion(request)
     const record = store.record(request.bucket, request.key)
-    if (record === undefined) throw noSuchKey(request)
+    if (record === undefined) throw noSuchKey(context)
     const { status, headers } = describe(request, store, record)
     return { status, headers }
   },
@@ -103,6 +105,8 @@ function partRange(request: S3Request, record: ObjectRecord): ByteRange | undefi
   return { start, length: part.size }
 }
 
-function noSuchKey(request: S3Request): S3Error {
+/** "If you don't have the s3:ListBucket permission, Amazon S3 returns an HTTP status code 403" for a key that is not there. */
+function noSuchKey({ request, authorize }: Context): S3Error {
+  authorize('s3:ListBucket', { key: '' })
   return new S3Error('NoSuchKey', undefined, { Key: request.key })
 }
