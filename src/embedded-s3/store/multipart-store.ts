@@ -64,7 +64,8 @@ export class MultipartStore {
       const found: unknown = JSON.parse(readFileSync(path.join(this.#path(bucket, id), 'upload.json'), 'utf8'))
       return isUpload(found) ? found : undefined
     } catch (error) {
-      if (isMissing(error)) return undefined
+      // Cut short by a power cut, where nothing was synced: as good as not there.
+      if (isMissing(error) || error instanceof SyntaxError) return undefined
       throw error
     }
   }
