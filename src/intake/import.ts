@@ -142,10 +142,15 @@ export class Intake {
     const content = await this.#collect(source, collection)
     try {
       const { asset, replayed } = await this.#reserve(collection, request, actor, null, content.size)
-      const mine = replayed ? await this.#takeOver(asset, actor) : asset
-      if (mine.state !== 'pending') return replay(mine)
-      using _lease = this.#leases.hold(mine)
-      return await this.#keep(mine, collection, content, actor)
+      let mine = replayed ? await this.#takeOver(asset, actor) : asset
+      while (mine.state === 'pending') {
+        using _lease = this.#leases.hold(mine)
+        const kept = await this.#keep(mine, collection, content, actor)
+        if (kept.state !== 'pending') return kept
+        // The lease ran out under this attempt, and whoever took the row over has no bytes to go on with.
+        mine = await this.#takeOver(kept, actor)
+      }
+      return replay(mine)
     } finally {
       await content.dispose()
     }
