@@ -1,2 +1,2 @@
 export { checkVariant, Delivery, type DeliveryOptions, type DeliveryParts } from './delivery.ts'
-export { checkExpiresIn, maxExpiresIn, signingTime } from './link.ts'
+export { maxExpiresIn } from './link.ts'

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { maxExpiresIn } from '../delivery/index.ts'
 import { assetHealths, assetStates, errorTable, isAssetId, mediaKinds, storeNames } from '../media/index.ts'
 
 /**
@@ -62,7 +63,6 @@ function integerText(minimum: number, maximum: number) {
     .openapi({ type: 'integer', minimum, maximum })
 }
 
-const maxExpiresIn = 3600
 const expiresInMessage = `must be an integer from 1 to ${maxExpiresIn} (seconds)`
 const expiresInDescription =
   'Seconds that the link works at most: they are counted from a rounded time. Default: the server’s setting.'

@@ -102,10 +102,7 @@ async function put(
       const problem = KeepsakeError.from(error)
       const last = failures + 1 >= tries || signal.aborted || performance.now() >= until
       if (problem.code !== 'object_exists' && !problem.retryable && problem.code !== 'content_mismatch') throw problem
-      const head = await store.head(key, { signal }).catch((unknown: unknown) => {
-        if (last) throw problem
-        return void unknown
-      })
+      const head = await store.head(key, { signal }).catch(() => undefined)
       if (head !== undefined) {
         if (factsFromObject(record, head)?.sha256 === content.sha256) return
         throw new KeepsakeError(

@@ -26,8 +26,6 @@ export type Promised = {
   readonly kept: ReadonlyMap<string, string>
   /** Their deletion was acknowledged. */
   readonly deleted: ReadonlySet<string>
-  /** owner and idempotency key -> the asset that was acknowledged under it. */
-  readonly keyed: ReadonlyMap<string, string>
 }
 
 /** What lies in the database at one moment. */

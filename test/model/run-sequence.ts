@@ -179,6 +179,6 @@ class Run {
   }
 
   #promised() {
-    return { kept: this.#kept, deleted: this.#deleted, keyed: this.#keyed }
+    return { kept: this.#kept, deleted: this.#deleted }
   }
 }
