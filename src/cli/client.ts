@@ -1,5 +1,12 @@
 import { z } from 'zod'
-import { type Answer, type CallInit, type Connection, type ConnectOptions, connect } from './connect.ts'
+import {
+  type Answer,
+  type AnswerBody,
+  type CallInit,
+  type Connection,
+  type ConnectOptions,
+  connect,
+} from './connect.ts'
 import { CliFailure } from './failure.ts'
 import type { Io } from './io.ts'
 
@@ -56,6 +63,11 @@ const problemSchema = z.looseObject({
   requestId: z.string().optional(),
 })
 
+/** A line of an answer that takes long, see src/http/lines.ts. */
+const lineSchema = z.looseObject({ type: z.string() })
+/** Milliseconds without a line, not even one that says that the server is alive, after which it is taken for dead. */
+const silenceDeadline = 60_000
+
 type Call = Omit<CallInit, 'signal'> & { readonly long?: boolean }
 
 /** The HTTP contract with failures as {@link CliFailure}. */
@@ -95,6 +107,40 @@ export class Client {
     )
   }
 
+  /**
+   * Calls for work that takes long and tells how it goes on. Resolves with the result's line.
+   *
+   * @param onProgress Told each line of progress.
+   */
+  async lines<T>(
+    schema: z.ZodType<T>,
+    path: string,
+    init: Omit<Call, 'long'>,
+    onProgress: (line: Readonly<Record<string, unknown>>) => void = () => {},
+  ): Promise<T> {
+    const silence = new AbortController()
+    const timer = setTimeout(() => silence.abort(), silenceDeadline)
+    const signal = AbortSignal.any([this.#signal, silence.signal])
+    try {
+      const answer = await this.#connection.call(path, { ...init, signal })
+      if (answer.status >= 400) throw await this.#refusal(answer)
+      for await (const text of textLines(answer.body, signal)) {
+        timer.refresh()
+        const line = lineSchema.safeParse(parseJson(text))
+        if (!line.success) break
+        if (line.data.type === 'progress') onProgress(line.data)
+        if (line.data.type === 'problem') throw new CliFailure(problemSchema.parse(line.data))
+        if (line.data.type === 'result') return schema.parse(line.data)
+      }
+      signal.throwIfAborted()
+    } catch (error) {
+      throw this.#unreachable(error, silence.signal)
+    } finally {
+      clearTimeout(timer)
+    }
+    throw this.#failure('unreachable', 503, `${this.#connection.name} hung up before it was done.`)
+  }
+
   #unreachable(error: unknown, deadline: AbortSignal): CliFailure {
     if (error instanceof CliFailure) return error
     if (this.#signal.aborted) return CliFailure.interrupted()
@@ -121,6 +167,27 @@ export async function withClient<T>(options: ConnectOptions, io: Io, work: (clie
     return await work(new Client(connection, io.signal))
   } finally {
     await connection.close()
+  }
+}
+
+/** A body's lines; ends early, and lets go of the body, once the signal is aborted. */
+async function* textLines(body: AnswerBody | null, signal: AbortSignal): AsyncIterable<string> {
+  if (body === null) return
+  const reader = body.getReader()
+  const decoder = new TextDecoder()
+  const stop = () => void reader.cancel().catch(() => {})
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    let rest = ''
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      const whole = (rest + decoder.decode(next.value, { stream: true })).split('\n')
+      rest = whole.pop() ?? ''
+      yield* whole
+    }
+    if (rest !== '') yield rest
+  } finally {
+    signal.removeEventListener('abort', stop)
+    stop()
   }
 }
 

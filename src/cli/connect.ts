@@ -11,9 +11,19 @@ export type CallInit = {
   readonly signal: AbortSignal
 }
 
+/** What is used of a ReadableStream, be it the platform's or undici's. */
+export type AnswerBody = {
+  getReader(): {
+    read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>
+    cancel(): Promise<void>
+  }
+}
+
 export type Answer = {
   readonly status: number
   readonly headers: { get(name: string): string | null }
+  /** The bytes as they come; null where there are none. */
+  readonly body: AnswerBody | null
   text(): Promise<string>
 }
 

@@ -37,3 +37,9 @@ export function refuseOtherOwner(actor: Actor, owner: string | undefined): void 
   if (actor.role !== 'user' || owner === undefined || owner === actor.owner) return
   throw new KeepsakeError('forbidden', 'This token may only name its own subject as the owner. Leave owner out.')
 }
+
+/** For what concerns the whole installation: an API key, or the user of this machine. */
+export function requireService(actor: Actor, what: string): void {
+  if (actor.role === 'service') return
+  throw new KeepsakeError('forbidden', `${what} is for an API key: it concerns every owner's assets.`)
+}
