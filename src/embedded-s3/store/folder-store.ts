@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
-import { accessSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { accessSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { BucketGate, BucketGoneError } from './bucket-gate.ts'
 import { FolderLock } from './folder-lock.ts'
-import { FolderSync } from './folder-sync.ts'
+import { FolderSync, syncFiles } from './folder-sync.ts'
+import { Journal } from './journal.ts'
 import { KeyLocks } from './key-locks.ts'
 import { type ListPage, type ListQuery, listPage } from './listing.ts'
 import { type IndexEntry, ListingIndex } from './listing-index.ts'
@@ -18,6 +19,7 @@ import {
   openObject,
 } from './object-file.ts'
 import { rebuildIndex } from './rebuild.ts'
+import { recoverJournal } from './recover-journal.ts'
 import { Upload } from './upload.ts'
 
 export type Bucket = {
@@ -34,6 +36,9 @@ export type WriteCondition = (current: ObjectRecord | undefined) => void
 /** Objects whose file is at most this long are read in one go. */
 const INLINE_LIMIT = 128 * 1024
 
+/** Objects whose file is at most this long go through the journal; a longer one is synced by itself. */
+const JOURNAL_LIMIT = 128 * 1024
+
 /**
  * Buckets and objects in a folder. An object's file is named by the SHA-256 of its key, so no key can name a path.
  * Writes are all or nothing, also under kill -9, and with `fsync` under a power cut.
@@ -44,6 +49,7 @@ export class FolderStore {
   readonly #lock: FolderLock
   readonly #index: ListingIndex
   readonly #folders: FolderSync
+  readonly #journal: Journal
   readonly #locks = new KeyLocks()
   readonly #gate = new BucketGate()
   readonly multipart: MultipartStore
@@ -60,12 +66,20 @@ export class FolderStore {
     this.#lock = lock
     this.#buckets = buckets
     this.#folders = new FolderSync(fsync)
+    const recovered = recoverJournal({
+      dir: path.join(dir, 'journal'),
+      fsync,
+      fileOf: (bucket, key) => (buckets.has(bucket) ? this.#path(bucket, key) : undefined),
+      tmp: () => this.#tmp(),
+    })
+    this.#journal = new Journal(path.join(dir, 'journal'), fsync, (files) => syncFiles(files, this.#folders))
     this.multipart = new MultipartStore(path.join(dir, 'buckets'), fsync, this.#folders, () => this.#tmp())
     const file = path.join(dir, 'index.sqlite')
     const kept = lock.leftBehind === 'power-cut' ? undefined : ListingIndex.openExisting(file)
     if (kept !== undefined) {
       this.#index = kept
-      kept.settleNow(kept.intents().map(({ bucket, key }) => ({ bucket, key, entry: this.#entryOnDisk(bucket, key) })))
+      const doubtful = [...kept.intents(), ...recovered]
+      kept.settleNow(doubtful.map(({ bucket, key }) => ({ bucket, key, entry: this.#entryOnDisk(bucket, key) })))
       lock.markHeld()
       this.#rebuilt = true
       this.#listable = Promise.resolve()
@@ -173,7 +187,10 @@ export class FolderStore {
 
   /** Makes an upload the object of `record.key`, durably, if `condition` lets it. */
   async commit(bucket: string, upload: Upload, record: ObjectRecord, condition?: WriteCondition): Promise<void> {
-    await upload.seal(encodeTrailer(record))
+    const trailer = encodeTrailer(record)
+    const whole = upload.takeSmall(trailer, JOURNAL_LIMIT)
+    if (whole !== undefined) return this.#commitSmall(bucket, upload.path, whole, record, condition)
+    await upload.seal(trailer)
     await this.#change(bucket, record.key, condition, async (target) => {
       try {
         await fs.rename(upload.path, target)
@@ -191,10 +208,12 @@ export class FolderStore {
 
   /** Removes an object; one that is not there counts as removed. */
   async delete(bucket: string, key: string, condition?: WriteCondition): Promise<void> {
-    await this.#change(bucket, key, condition, async (target) => {
-      await fs.rm(target, { force: true })
-      await this.#dropTags(target)
-      return undefined
+    await this.#hold(bucket, key, condition, async (target) => {
+      if (!existsSync(target)) return
+      await this.#journaled(bucket, key, undefined, [], () => {
+        rmSync(target, { force: true })
+        rmSync(tagsPath(target), { force: true })
+      })
     })
   }
 
@@ -249,52 +268,103 @@ export class FolderStore {
     this.#stopRebuild.abort()
     await this.#listable.catch(() => undefined)
     this.#index.close()
-    this.#lock.release(this.#rebuilt)
+    let inOrder = false
+    try {
+      await this.#journal.close()
+      inOrder = this.#rebuilt
+    } finally {
+      this.#lock.release(inOrder)
+    }
   }
 
-  /** Every change to a key's file goes through here: lock, condition, intent, file, folder, index. */
+  /** Every change to a key's file goes through here: the key's lock, and the condition. */
+  async #hold(
+    bucket: string,
+    key: string,
+    condition: WriteCondition | undefined,
+    work: (target: string) => Promise<void>,
+  ): Promise<void> {
+    const target = this.#path(bucket, key)
+    await this.#gate.enter(bucket, () =>
+      this.#locks.hold(target, async () => {
+        if (!this.#buckets.has(bucket)) throw new BucketGoneError()
+        if (condition !== undefined) condition(this.record(bucket, key))
+        await work(target)
+      }),
+    )
+  }
+
+  /** A small object: its file is written but not synced, which the journal makes up for. */
+  #commitSmall(
+    bucket: string,
+    fresh: string,
+    content: readonly Uint8Array[],
+    record: ObjectRecord,
+    condition: WriteCondition | undefined,
+  ): Promise<void> {
+    return this.#hold(bucket, record.key, condition, (target) =>
+      this.#journaled(bucket, record.key, record, content, () => {
+        try {
+          renameSync(fresh, target)
+        } catch (error) {
+          if (!isMissing(error)) throw error
+          // Not recursive: it must never make a bucket.
+          mkdirSync(path.dirname(target), { mode: 0o700 })
+          renameSync(fresh, target)
+        }
+        if (existsSync(tagsPath(target))) rmSync(tagsPath(target), { force: true })
+      }),
+    )
+  }
+
+  /** Journal, file, index. Only what a power cut cannot undo may be seen, so the file comes second. */
+  async #journaled(
+    bucket: string,
+    key: string,
+    entry: IndexEntry | undefined,
+    content: readonly Uint8Array[],
+    apply: () => void,
+  ): Promise<void> {
+    const change = entry === undefined ? 'delete' : 'put'
+    const written = await this.#journal.append(this.#path(bucket, key), { bucket, key, change }, content)
+    try {
+      await written.durable
+      apply()
+    } catch (error) {
+      await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
+      throw error
+    } finally {
+      written.applied()
+    }
+    await this.#index.settle(bucket, key, entry)
+  }
+
+  /** A large object: intent, file, folder, index. */
   async #change(
     bucket: string,
     key: string,
     condition: WriteCondition | undefined,
-    apply: (target: string) => Promise<ObjectRecord | undefined>,
+    apply: (target: string) => Promise<ObjectRecord>,
   ): Promise<void> {
-    await this.#gate.enter(bucket, () =>
-      this.#locks.hold(this.#path(bucket, key), () => this.#changeHeld(bucket, key, condition, apply)),
-    )
-  }
-
-  async #changeHeld(
-    bucket: string,
-    key: string,
-    condition: WriteCondition | undefined,
-    apply: (target: string) => Promise<ObjectRecord | undefined>,
-  ): Promise<void> {
-    if (!this.#buckets.has(bucket)) throw new BucketGoneError()
-    const target = this.#path(bucket, key)
-    if (condition !== undefined) condition(this.record(bucket, key))
-    await this.#index.intend(bucket, key)
-    let entry: IndexEntry | undefined
-    try {
-      entry = await apply(target)
-    } catch (error) {
-      await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
-      throw error
-    }
-    await Promise.all([this.#syncParent(target), this.#index.settle(bucket, key, entry)])
+    await this.#hold(bucket, key, condition, async (target) => {
+      await this.#index.intend(bucket, key)
+      let entry: IndexEntry
+      try {
+        entry = await apply(target)
+      } catch (error) {
+        await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
+        throw error
+      }
+      await Promise.all([this.#folders.sync(path.dirname(target)), this.#index.settle(bucket, key, entry)])
+      if (!this.#journal.mentions(target)) return
+      const note = { bucket, key, change: 'file' } as const
+      const written = await this.#journal.append(target, note, [])
+      await written.durable.finally(() => written.applied())
+    })
   }
 
   async #dropTags(target: string): Promise<void> {
     if (existsSync(tagsPath(target))) await fs.rm(tagsPath(target), { force: true })
-  }
-
-  async #syncParent(target: string): Promise<void> {
-    try {
-      await this.#folders.sync(path.dirname(target))
-    } catch (error) {
-      // The folder is made with its first object; without it there was nothing to remove.
-      if (!isMissing(error)) throw error
-    }
   }
 
   async #rebuild(): Promise<void> {

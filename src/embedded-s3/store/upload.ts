@@ -1,4 +1,4 @@
-import { closeSync, fsync, open, writevSync } from 'node:fs'
+import { closeSync, fsync, open, openSync, writevSync } from 'node:fs'
 import fs, { type FileHandle } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
@@ -32,6 +32,24 @@ export class Upload {
     if (this.#batched >= BATCH) await this.#drain()
   }
 
+  /**
+   * All of it with `trailer`, where it is at most `limit` bytes and no file was begun: it is then in a file of that
+   * content too, which is not synced. Else undefined, and {@link seal} is to be called.
+   */
+  takeSmall(trailer: Uint8Array, limit: number): readonly Uint8Array[] | undefined {
+    if (this.#file !== undefined || this.#batched + trailer.length > limit) return undefined
+    const all = [...this.#batch, trailer]
+    this.#batch = []
+    this.#created = true
+    const fd = openSync(this.path, 'wx', 0o600)
+    try {
+      writeWhole(fd, all, this.#batched + trailer.length)
+    } finally {
+      closeSync(fd)
+    }
+    return all
+  }
+
   /** Writes what is left and `trailer`, makes the file durable and closes it. */
   async seal(trailer: Uint8Array): Promise<void> {
     this.#batch.push(trailer)
@@ -59,9 +77,7 @@ export class Upload {
     this.#created = true
     const fd = await openFile(this.path, 'wx', 0o600)
     try {
-      let left = this.#batched - writevSync(fd, bytes)
-      // Short writes are rare (a signal, a disk nearly full); the next one goes on or says why not.
-      while (left > 0) left -= writevSync(fd, [Buffer.concat(bytes).subarray(-left)])
+      writeWhole(fd, bytes, this.#batched)
       if (this.#sync) await syncFile(fd)
     } finally {
       closeSync(fd)
@@ -90,4 +106,10 @@ export class Upload {
     this.#file = undefined
     await file?.close()
   }
+}
+
+function writeWhole(fd: number, bytes: readonly Uint8Array[], length: number): void {
+  let left = length - writevSync(fd, bytes)
+  // Short writes are rare (a signal, a disk nearly full); the next one goes on or says why not.
+  while (left > 0) left -= writevSync(fd, [Buffer.concat(bytes).subarray(-left)])
 }
