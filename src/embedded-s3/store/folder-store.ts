@@ -189,7 +189,7 @@ export class FolderStore {
   async commit(bucket: string, upload: Upload, record: ObjectRecord, condition?: WriteCondition): Promise<void> {
     const trailer = encodeTrailer(record)
     const whole = upload.takeSmall(trailer, JOURNAL_LIMIT)
-    if (whole !== undefined) return this.#commitSmall(bucket, upload.path, whole, record, condition)
+    if (whole !== undefined) return this.#commitSmall(bucket, upload, whole, record, condition)
     await upload.seal(trailer)
     await this.#change(bucket, record.key, condition, async (target) => {
       try {
@@ -209,8 +209,10 @@ export class FolderStore {
   /** Removes an object; one that is not there counts as removed. */
   async delete(bucket: string, key: string, condition?: WriteCondition): Promise<void> {
     await this.#hold(bucket, key, condition, async (target) => {
-      if (!existsSync(target)) return
-      await this.#journaled(bucket, key, undefined, [], () => {
+      // A put that failed half way may have left an entry behind without a file.
+      if (!existsSync(target) && !this.#journal.mentions(target)) return
+      await this.#journaled(bucket, key, undefined, [], async (durable) => {
+        await durable
         rmSync(target, { force: true })
         rmSync(tagsPath(target), { force: true })
       })
@@ -297,20 +299,21 @@ export class FolderStore {
   /** A small object: its file is written but not synced, which the journal makes up for. */
   #commitSmall(
     bucket: string,
-    fresh: string,
+    upload: Upload,
     content: readonly Uint8Array[],
     record: ObjectRecord,
     condition: WriteCondition | undefined,
   ): Promise<void> {
     return this.#hold(bucket, record.key, condition, (target) =>
-      this.#journaled(bucket, record.key, record, content, () => {
+      this.#journaled(bucket, record.key, record, content, async (durable) => {
+        await Promise.all([durable, upload.fill(content)])
         try {
-          renameSync(fresh, target)
+          renameSync(upload.path, target)
         } catch (error) {
           if (!isMissing(error)) throw error
           // Not recursive: it must never make a bucket.
           mkdirSync(path.dirname(target), { mode: 0o700 })
-          renameSync(fresh, target)
+          renameSync(upload.path, target)
         }
         if (existsSync(tagsPath(target))) rmSync(tagsPath(target), { force: true })
       }),
@@ -323,13 +326,12 @@ export class FolderStore {
     key: string,
     entry: IndexEntry | undefined,
     content: readonly Uint8Array[],
-    apply: () => void,
+    apply: (durable: Promise<void>) => Promise<void>,
   ): Promise<void> {
     const change = entry === undefined ? 'delete' : 'put'
     const written = await this.#journal.append(this.#path(bucket, key), { bucket, key, change }, content)
     try {
-      await written.durable
-      apply()
+      await apply(written.durable)
     } catch (error) {
       await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
       throw error
