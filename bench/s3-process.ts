@@ -11,7 +11,13 @@ const dir = await mkdtemp(join(tmpdir(), 'keepsake-bench-s3-'))
 let server: EmbeddedS3 | undefined
 serveParent(
   async () => {
-    server ??= await startEmbeddedS3({ dir, region, credentials, buckets: [bucket], fsync: process.env.FSYNC !== 'off' })
+    server ??= await startEmbeddedS3({
+      dir,
+      region,
+      credentials,
+      buckets: [bucket],
+      fsync: process.env.FSYNC !== 'off',
+    })
     return { url: server.url, ...usage() }
   },
   async () => {

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { BucketGate, BucketGoneError } from './bucket-gate.ts'
 import { FolderLock } from './folder-lock.ts'
 import { FolderSync, syncFiles } from './folder-sync.ts'
-import { Journal } from './journal.ts'
+import { Journal, type JournalOptions, type SyncFiles } from './journal.ts'
 import { KeyLocks } from './key-locks.ts'
 import { type ListPage, type ListQuery, listPage } from './listing.ts'
 import { type IndexEntry, ListingIndex } from './listing-index.ts'
@@ -28,6 +28,12 @@ export type Bucket = {
   readonly created: number
   /** What was configured for it, as documents by name: `policy`, `cors`, … */
   readonly settings: Readonly<Record<string, string>>
+}
+
+export type FolderStoreOptions = {
+  readonly fsync: boolean
+  /** For tests, which cut the power. */
+  readonly journal?: Partial<Pick<JournalOptions, 'segmentSize' | 'syncFiles'>>
 }
 
 /** What a write is allowed to find; throws to refuse. Called with the key's lock held. */
@@ -60,7 +66,8 @@ export class FolderStore {
   #rebuilt = false
   #uploads = 0
 
-  private constructor(dir: string, fsync: boolean, lock: FolderLock, buckets: Map<string, Bucket>) {
+  private constructor(dir: string, options: FolderStoreOptions, lock: FolderLock, buckets: Map<string, Bucket>) {
+    const { fsync, journal = {} } = options
     this.#dir = dir
     this.#fsync = fsync
     this.#lock = lock
@@ -72,7 +79,8 @@ export class FolderStore {
       fileOf: (bucket, key) => (buckets.has(bucket) ? this.#path(bucket, key) : undefined),
       tmp: () => this.#tmp(),
     })
-    this.#journal = new Journal(path.join(dir, 'journal'), fsync, (files) => syncFiles(files, this.#folders))
+    const sync: SyncFiles = fsync ? (files) => syncFiles(files, this.#folders) : async () => undefined
+    this.#journal = new Journal({ dir: path.join(dir, 'journal'), fsync, syncFiles: sync, ...journal })
     this.multipart = new MultipartStore(path.join(dir, 'buckets'), fsync, this.#folders, () => this.#tmp())
     const file = path.join(dir, 'index.sqlite')
     const kept = lock.leftBehind === 'power-cut' ? undefined : ListingIndex.openExisting(file)
@@ -93,14 +101,14 @@ export class FolderStore {
   }
 
   /** Opens a folder, making it if need be. Throws FolderHeldError when it is in use. */
-  static async open(dir: string, options: { readonly fsync: boolean }): Promise<FolderStore> {
+  static async open(dir: string, options: FolderStoreOptions): Promise<FolderStore> {
     await fs.mkdir(dir, { recursive: true, mode: 0o700 })
     const lock = new FolderLock(dir)
     try {
       await fs.rm(path.join(dir, 'tmp'), { recursive: true, force: true })
       await fs.mkdir(path.join(dir, 'tmp'), { mode: 0o700 })
       await fs.mkdir(path.join(dir, 'buckets'), { recursive: true, mode: 0o700 })
-      return new FolderStore(dir, options.fsync, lock, await readBuckets(path.join(dir, 'buckets')))
+      return new FolderStore(dir, options, lock, await readBuckets(path.join(dir, 'buckets')))
     } catch (error) {
       lock.release(false)
       throw error

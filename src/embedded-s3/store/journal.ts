@@ -37,6 +37,14 @@ export type JournalEntry = {
 /** Makes files, and the names of files, durable; those that are gone count as done. */
 export type SyncFiles = (files: ReadonlySet<string>) => Promise<void>
 
+export type JournalOptions = {
+  readonly dir: string
+  readonly fsync: boolean
+  /** Bytes. Default: 32 MiB. */
+  readonly segmentSize?: number | undefined
+  readonly syncFiles: SyncFiles
+}
+
 /**
  * A log of changes to small objects, so that a change costs one sync of bytes that already have their place on the disk
  * (fdatasync of a file that is written over, which changes no metadata), shared by all that are under way, instead of
@@ -50,6 +58,7 @@ export type SyncFiles = (files: ReadonlySet<string>) => Promise<void>
 export class Journal {
   readonly #dir: string
   readonly #fsync: boolean
+  readonly #segmentSize: number
   readonly #syncFiles: SyncFiles
   #segments: [Segment, Segment] | undefined
   #active = 0
@@ -59,9 +68,10 @@ export class Journal {
   /** The segment that has the last entry of a file. */
   readonly #live = new Map<string, Segment>()
 
-  constructor(dir: string, fsync: boolean, syncFiles: SyncFiles) {
+  constructor({ dir, fsync, segmentSize = SEGMENT_SIZE, syncFiles }: JournalOptions) {
     this.#dir = dir
     this.#fsync = fsync
+    this.#segmentSize = segmentSize
     this.#syncFiles = syncFiles
   }
 
@@ -121,7 +131,7 @@ export class Journal {
   async #open(): Promise<Segment> {
     if (this.#segments === undefined) {
       mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
-      const open = (name: string) => new Segment(path.join(this.#dir, name), this.#fsync)
+      const open = (name: string) => new Segment(path.join(this.#dir, name), this.#segmentSize, this.#fsync)
       this.#segments = [open('0'), open('1')]
       if (this.#fsync) {
         // Nothing can be answered before the names of the segments are sure to be found.
@@ -136,9 +146,7 @@ export class Journal {
   /** Makes a full segment's files durable, so that it can be written over. */
   #checkpoint(segment: Segment): void {
     segment.checkpoint(
-      async () => {
-        if (this.#fsync) await this.#syncFiles(segment.files)
-      },
+      () => this.#syncFiles(segment.files),
       () => {
         for (const file of segment.files) if (this.#live.get(file) === segment) this.#live.delete(file)
       },
@@ -153,6 +161,7 @@ class Segment {
   isClean = true
   /** Resolves when it may be written over. */
   clean: Promise<void> = Promise.resolve()
+  readonly #size: number
   readonly #fd: number
   readonly #fsync: boolean
   #offset = 0
@@ -161,13 +170,14 @@ class Segment {
   #failure: unknown
   #onIdle: (() => void) | undefined
 
-  constructor(file: string, fsync: boolean) {
+  constructor(file: string, size: number, fsync: boolean) {
+    this.#size = size
     this.#fd = openSync(file, 'w', 0o600)
     this.#fsync = fsync
   }
 
   hasRoom(size: number): boolean {
-    return this.isClean && this.#offset + size <= SEGMENT_SIZE
+    return this.isClean && (this.#offset + size <= this.#size || this.#offset === 0)
   }
 
   write(pieces: readonly Uint8Array[], size: number): void {
