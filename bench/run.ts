@@ -1,3 +1,4 @@
+import { benchEmbeddedS3 } from './embedded-s3.ts'
 import { benchImport } from './import.ts'
 import { benchMemory } from './memory.ts'
 import { benchPresign } from './presign.ts'
@@ -8,6 +9,7 @@ import { benchS3Client } from './s3-client.ts'
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
   presign: benchPresign,
   's3-client': benchS3Client,
+  'embedded-s3': benchEmbeddedS3,
   import: benchImport,
   memory: benchMemory,
 }

@@ -7,7 +7,7 @@ import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
 import type { ObjectStore } from './stores/index.ts'
-import { settle, sweep } from './upkeep/index.ts'
+import { settle, sweep, UploadSweep } from './upkeep/index.ts'
 import type { Keepsake, PartHealth } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
@@ -44,13 +44,17 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   const { catalogue, store, jobs, collections } = parts
   const intake = new Intake({ ...parts, storeName: 'primary' })
   const upkeep = { ...parts, intake }
+  const uploadSweep = new UploadSweep(parts)
   const verbParts = { ...parts, intake, delivery: new Delivery(parts) }
   await jobs.start({
     settle: async (id) => {
       const record = await catalogue.get(id, { role: 'system' })
       if (record) await settle(upkeep, record)
     },
-    sweep: (signal) => sweep(upkeep, signal),
+    sweep: async (signal) => {
+      await uploadSweep.run(signal)
+      await sweep(upkeep, signal)
+    },
   })
 
   const as = (actor: Actor) => new BoundVerbs(verbParts, actor)

@@ -1,3 +1,4 @@
+import { uploadSweepQueries } from './abandoned-uploads.ts'
 import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
@@ -28,5 +29,6 @@ export function createCatalogue(database: Database): Catalogue {
     recordIssuedUrls: (urls, actor) => recordIssuedUrls(database, urls, actor),
     listAudit: (filter, actor) => listAudit(database, filter, actor),
     countByState: () => countByState(database),
+    ...uploadSweepQueries(database),
   }
 }

@@ -122,9 +122,11 @@ export function createMemoryMultipart({
       }
     },
 
-    async *listMultipart({ prefix = '', signal }: ListMultipartOptions = {}) {
+    async *listMultipart({ prefix = '', startAfter = '', signal }: ListMultipartOptions = {}) {
       throwIfAborted(name, signal)
-      const found = [...uploads.values()].filter(({ key }) => key.startsWith(prefix))
+      const found = [...uploads.values()].filter(
+        ({ key }) => key.startsWith(prefix) && compareObjectKeys(key, startAfter) > 0,
+      )
       found.sort((a, b) => compareObjectKeys(a.key, b.key) || a.initiated.getTime() - b.initiated.getTime())
       for (const { key, uploadId, initiated } of found) yield { key, uploadId, initiated }
     },

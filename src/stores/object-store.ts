@@ -198,6 +198,8 @@ export type ListedPart = MultipartPart & {
 
 export type ListMultipartOptions = CallOptions & {
   readonly prefix?: string
+  /** Only uploads of keys after this one. */
+  readonly startAfter?: string
   /** Uploads a request, at most 1000. */
   readonly pageSize?: number
 }

@@ -1,2 +1,3 @@
 export { finishDelete, settle, type UpkeepParts } from './settle.ts'
 export { sweep } from './sweep.ts'
+export { UploadSweep } from './sweep-uploads.ts'

@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
-import { accessSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { accessSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { BucketGate, BucketGoneError } from './bucket-gate.ts'
 import { FolderLock } from './folder-lock.ts'
-import { FolderSync } from './folder-sync.ts'
+import { FolderSync, syncFiles } from './folder-sync.ts'
+import { Journal, type JournalOptions, type SyncFiles } from './journal.ts'
 import { KeyLocks } from './key-locks.ts'
 import { type ListPage, type ListQuery, listPage } from './listing.ts'
 import { type IndexEntry, ListingIndex } from './listing-index.ts'
@@ -18,6 +19,7 @@ import {
   openObject,
 } from './object-file.ts'
 import { rebuildIndex } from './rebuild.ts'
+import { recoverJournal } from './recover-journal.ts'
 import { Upload } from './upload.ts'
 
 export type Bucket = {
@@ -28,11 +30,20 @@ export type Bucket = {
   readonly settings: Readonly<Record<string, string>>
 }
 
+export type FolderStoreOptions = {
+  readonly fsync: boolean
+  /** For tests, which cut the power. */
+  readonly journal?: Partial<Pick<JournalOptions, 'segmentSize' | 'syncFiles'>>
+}
+
 /** What a write is allowed to find; throws to refuse. Called with the key's lock held. */
 export type WriteCondition = (current: ObjectRecord | undefined) => void
 
 /** Objects whose file is at most this long are read in one go. */
 const INLINE_LIMIT = 128 * 1024
+
+/** Objects whose file is at most this long go through the journal; a longer one is synced by itself. */
+const JOURNAL_LIMIT = 128 * 1024
 
 /**
  * Buckets and objects in a folder. An object's file is named by the SHA-256 of its key, so no key can name a path.
@@ -44,6 +55,7 @@ export class FolderStore {
   readonly #lock: FolderLock
   readonly #index: ListingIndex
   readonly #folders: FolderSync
+  readonly #journal: Journal
   readonly #locks = new KeyLocks()
   readonly #gate = new BucketGate()
   readonly multipart: MultipartStore
@@ -54,18 +66,28 @@ export class FolderStore {
   #rebuilt = false
   #uploads = 0
 
-  private constructor(dir: string, fsync: boolean, lock: FolderLock, buckets: Map<string, Bucket>) {
+  private constructor(dir: string, options: FolderStoreOptions, lock: FolderLock, buckets: Map<string, Bucket>) {
+    const { fsync, journal = {} } = options
     this.#dir = dir
     this.#fsync = fsync
     this.#lock = lock
     this.#buckets = buckets
     this.#folders = new FolderSync(fsync)
+    const recovered = recoverJournal({
+      dir: path.join(dir, 'journal'),
+      fsync,
+      fileOf: (bucket, key) => (buckets.has(bucket) ? this.#path(bucket, key) : undefined),
+      tmp: () => this.#tmp(),
+    })
+    const sync: SyncFiles = fsync ? (files) => syncFiles(files, this.#folders) : async () => undefined
+    this.#journal = new Journal({ dir: path.join(dir, 'journal'), fsync, syncFiles: sync, ...journal })
     this.multipart = new MultipartStore(path.join(dir, 'buckets'), fsync, this.#folders, () => this.#tmp())
     const file = path.join(dir, 'index.sqlite')
     const kept = lock.leftBehind === 'power-cut' ? undefined : ListingIndex.openExisting(file)
     if (kept !== undefined) {
       this.#index = kept
-      kept.settleNow(kept.intents().map(({ bucket, key }) => ({ bucket, key, entry: this.#entryOnDisk(bucket, key) })))
+      const doubtful = [...kept.intents(), ...recovered]
+      kept.settleNow(doubtful.map(({ bucket, key }) => ({ bucket, key, entry: this.#entryOnDisk(bucket, key) })))
       lock.markHeld()
       this.#rebuilt = true
       this.#listable = Promise.resolve()
@@ -79,14 +101,14 @@ export class FolderStore {
   }
 
   /** Opens a folder, making it if need be. Throws FolderHeldError when it is in use. */
-  static async open(dir: string, options: { readonly fsync: boolean }): Promise<FolderStore> {
+  static async open(dir: string, options: FolderStoreOptions): Promise<FolderStore> {
     await fs.mkdir(dir, { recursive: true, mode: 0o700 })
     const lock = new FolderLock(dir)
     try {
       await fs.rm(path.join(dir, 'tmp'), { recursive: true, force: true })
       await fs.mkdir(path.join(dir, 'tmp'), { mode: 0o700 })
       await fs.mkdir(path.join(dir, 'buckets'), { recursive: true, mode: 0o700 })
-      return new FolderStore(dir, options.fsync, lock, await readBuckets(path.join(dir, 'buckets')))
+      return new FolderStore(dir, options, lock, await readBuckets(path.join(dir, 'buckets')))
     } catch (error) {
       lock.release(false)
       throw error
@@ -173,7 +195,10 @@ export class FolderStore {
 
   /** Makes an upload the object of `record.key`, durably, if `condition` lets it. */
   async commit(bucket: string, upload: Upload, record: ObjectRecord, condition?: WriteCondition): Promise<void> {
-    await upload.seal(encodeTrailer(record))
+    const trailer = encodeTrailer(record)
+    const whole = upload.takeSmall(trailer, JOURNAL_LIMIT)
+    if (whole !== undefined) return this.#commitSmall(bucket, upload, whole, record, condition)
+    await upload.seal(trailer)
     await this.#change(bucket, record.key, condition, async (target) => {
       try {
         await fs.rename(upload.path, target)
@@ -191,10 +216,14 @@ export class FolderStore {
 
   /** Removes an object; one that is not there counts as removed. */
   async delete(bucket: string, key: string, condition?: WriteCondition): Promise<void> {
-    await this.#change(bucket, key, condition, async (target) => {
-      await fs.rm(target, { force: true })
-      await this.#dropTags(target)
-      return undefined
+    await this.#hold(bucket, key, condition, async (target) => {
+      // A put that failed half way may have left an entry behind without a file.
+      if (!existsSync(target) && !this.#journal.mentions(target)) return
+      await this.#journaled(bucket, key, undefined, [], async (durable) => {
+        await durable
+        rmSync(target, { force: true })
+        rmSync(tagsPath(target), { force: true })
+      })
     })
   }
 
@@ -249,52 +278,103 @@ export class FolderStore {
     this.#stopRebuild.abort()
     await this.#listable.catch(() => undefined)
     this.#index.close()
-    this.#lock.release(this.#rebuilt)
+    let inOrder = false
+    try {
+      await this.#journal.close()
+      inOrder = this.#rebuilt
+    } finally {
+      this.#lock.release(inOrder)
+    }
   }
 
-  /** Every change to a key's file goes through here: lock, condition, intent, file, folder, index. */
+  /** Every change to a key's file goes through here: the key's lock, and the condition. */
+  async #hold(
+    bucket: string,
+    key: string,
+    condition: WriteCondition | undefined,
+    work: (target: string) => Promise<void>,
+  ): Promise<void> {
+    const target = this.#path(bucket, key)
+    await this.#gate.enter(bucket, () =>
+      this.#locks.hold(target, async () => {
+        if (!this.#buckets.has(bucket)) throw new BucketGoneError()
+        if (condition !== undefined) condition(this.record(bucket, key))
+        await work(target)
+      }),
+    )
+  }
+
+  /** A small object: its file is written but not synced, which the journal makes up for. */
+  #commitSmall(
+    bucket: string,
+    upload: Upload,
+    content: readonly Uint8Array[],
+    record: ObjectRecord,
+    condition: WriteCondition | undefined,
+  ): Promise<void> {
+    return this.#hold(bucket, record.key, condition, (target) =>
+      this.#journaled(bucket, record.key, record, content, async (durable) => {
+        await Promise.all([durable, upload.fill(content)])
+        try {
+          renameSync(upload.path, target)
+        } catch (error) {
+          if (!isMissing(error)) throw error
+          // Not recursive: it must never make a bucket.
+          mkdirSync(path.dirname(target), { mode: 0o700 })
+          renameSync(upload.path, target)
+        }
+        if (existsSync(tagsPath(target))) rmSync(tagsPath(target), { force: true })
+      }),
+    )
+  }
+
+  /** Journal, file, index. Only what a power cut cannot undo may be seen, so the file comes second. */
+  async #journaled(
+    bucket: string,
+    key: string,
+    entry: IndexEntry | undefined,
+    content: readonly Uint8Array[],
+    apply: (durable: Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const change = entry === undefined ? 'delete' : 'put'
+    const written = await this.#journal.append(this.#path(bucket, key), { bucket, key, change }, content)
+    try {
+      await apply(written.durable)
+    } catch (error) {
+      await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
+      throw error
+    } finally {
+      written.applied()
+    }
+    await this.#index.settle(bucket, key, entry)
+  }
+
+  /** A large object: intent, file, folder, index. */
   async #change(
     bucket: string,
     key: string,
     condition: WriteCondition | undefined,
-    apply: (target: string) => Promise<ObjectRecord | undefined>,
+    apply: (target: string) => Promise<ObjectRecord>,
   ): Promise<void> {
-    await this.#gate.enter(bucket, () =>
-      this.#locks.hold(this.#path(bucket, key), () => this.#changeHeld(bucket, key, condition, apply)),
-    )
-  }
-
-  async #changeHeld(
-    bucket: string,
-    key: string,
-    condition: WriteCondition | undefined,
-    apply: (target: string) => Promise<ObjectRecord | undefined>,
-  ): Promise<void> {
-    if (!this.#buckets.has(bucket)) throw new BucketGoneError()
-    const target = this.#path(bucket, key)
-    if (condition !== undefined) condition(this.record(bucket, key))
-    await this.#index.intend(bucket, key)
-    let entry: IndexEntry | undefined
-    try {
-      entry = await apply(target)
-    } catch (error) {
-      await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
-      throw error
-    }
-    await Promise.all([this.#syncParent(target), this.#index.settle(bucket, key, entry)])
+    await this.#hold(bucket, key, condition, async (target) => {
+      await this.#index.intend(bucket, key)
+      let entry: IndexEntry
+      try {
+        entry = await apply(target)
+      } catch (error) {
+        await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
+        throw error
+      }
+      await Promise.all([this.#folders.sync(path.dirname(target)), this.#index.settle(bucket, key, entry)])
+      if (!this.#journal.mentions(target)) return
+      const note = { bucket, key, change: 'file' } as const
+      const written = await this.#journal.append(target, note, [])
+      await written.durable.finally(() => written.applied())
+    })
   }
 
   async #dropTags(target: string): Promise<void> {
     if (existsSync(tagsPath(target))) await fs.rm(tagsPath(target), { force: true })
-  }
-
-  async #syncParent(target: string): Promise<void> {
-    try {
-      await this.#folders.sync(path.dirname(target))
-    } catch (error) {
-      // The folder is made with its first object; without it there was nothing to remove.
-      if (!isMissing(error)) throw error
-    }
   }
 
   async #rebuild(): Promise<void> {

@@ -1,22 +1,28 @@
-import { closeSync, fsync, open, writevSync } from 'node:fs'
-import fs, { type FileHandle } from 'node:fs/promises'
+import { close, closeSync, fsync, open, writev, writevSync } from 'node:fs'
+import fs from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 const openFile = promisify(open)
 const syncFile = promisify(fsync)
+const closeFile = promisify(close)
 
 /** Bytes gathered before a write: small objects are one write, large ones few. */
 const BATCH = 512 * 1024
 
 /**
- * A body on its way to disk, in a file of its own under tmp/. It becomes an object by {@link seal} and a rename; until
- * then nothing of it can be seen. Call `seal` or `discard`, and `discard` too when what follows `seal` fails.
+ * A body on its way to disk, in a file of its own under tmp/. It becomes an object by {@link seal} (or {@link takeSmall}
+ * and {@link fill}) and a rename; until then nothing of it can be seen. Call `discard` when any of that fails.
+ *
+ * What may wait for the disk leaves this thread: making the file (it waits while the file system's journal is written),
+ * large writes and syncs. Writing a few pages and closing go to memory, and are cheaper than a trip through the pool.
  */
 export class Upload {
   readonly path: string
   readonly #sync: boolean
-  #file: FileHandle | undefined
+  /** Begun with the first bytes, so that the file is there by the time it is needed. */
+  #file: Promise<number> | undefined
   #created = false
+  #spilled = false
   #batch: Uint8Array[] = []
   #batched = 0
 
@@ -27,18 +33,44 @@ export class Upload {
 
   /** Takes the next bytes. The caller must not change them afterwards. */
   async write(bytes: Uint8Array): Promise<void> {
+    void this.#open()
     this.#batch.push(bytes)
     this.#batched += bytes.length
     if (this.#batched >= BATCH) await this.#drain()
+  }
+
+  /**
+   * All of it with `trailer`, where that is at most `limit` bytes and nothing has been written yet; the caller gives it
+   * to {@link fill}. Else undefined, and {@link seal} is to be called.
+   */
+  takeSmall(trailer: Uint8Array, limit: number): readonly Uint8Array[] | undefined {
+    if (this.#spilled || this.#batched + trailer.length > limit) return undefined
+    const all = [...this.#batch, trailer]
+    this.#batch = []
+    this.#batched = 0
+    return all
+  }
+
+  /** Writes a small object's file, without making it durable. */
+  async fill(content: readonly Uint8Array[]): Promise<void> {
+    const fd = await this.#open()
+    this.#file = undefined
+    try {
+      let left = content.reduce((sum, { length }) => sum + length, 0)
+      left -= writevSync(fd, content)
+      // Short writes are rare (a signal, a disk nearly full); the next one goes on or says why not.
+      while (left > 0) left -= writevSync(fd, [Buffer.concat(content).subarray(-left)])
+    } finally {
+      closeSync(fd)
+    }
   }
 
   /** Writes what is left and `trailer`, makes the file durable and closes it. */
   async seal(trailer: Uint8Array): Promise<void> {
     this.#batch.push(trailer)
     this.#batched += trailer.length
-    if (this.#file === undefined) return this.#writeAtOnce()
-    const file = await this.#drain()
-    if (this.#sync) await file.sync()
+    await this.#drain()
+    if (this.#sync) await syncFile(await this.#open())
     await this.#close()
   }
 
@@ -49,45 +81,38 @@ export class Upload {
     if (this.#created) await fs.rm(this.path, { force: true })
   }
 
-  /**
-   * A small object. What may wait for the disk leaves this thread: making the file (it waits when the journal is being
-   * written) and the sync. Writing a few pages and closing go to memory, and are cheaper than a trip through the pool.
-   */
-  async #writeAtOnce(): Promise<void> {
-    const bytes = this.#batch
-    this.#batch = []
-    this.#created = true
-    const fd = await openFile(this.path, 'wx', 0o600)
-    try {
-      let left = this.#batched - writevSync(fd, bytes)
-      // Short writes are rare (a signal, a disk nearly full); the next one goes on or says why not.
-      while (left > 0) left -= writevSync(fd, [Buffer.concat(bytes).subarray(-left)])
-      if (this.#sync) await syncFile(fd)
-    } finally {
-      closeSync(fd)
+  #open(): Promise<number> {
+    if (this.#file === undefined) {
+      this.#created = true
+      this.#file = openFile(this.path, 'wx', 0o600)
+      // Whoever needs the file gets the failure; it must not end the process before that.
+      this.#file.catch(() => undefined)
     }
+    return this.#file
   }
 
-  async #drain(): Promise<FileHandle> {
-    let file = this.#file
-    if (file === undefined) {
-      this.#created = true
-      file = await fs.open(this.path, 'wx', 0o600)
-      this.#file = file
-    }
+  async #drain(): Promise<void> {
+    this.#spilled = true
     const batch = this.#batch
     const length = this.#batched
     this.#batch = []
     this.#batched = 0
-    const { bytesWritten } = await file.writev(batch)
-    // writev may write less, on a full disk or above IOV_MAX; FileHandle.write goes on until done or failed.
-    if (bytesWritten < length) await file.writeFile(Buffer.concat(batch).subarray(bytesWritten))
-    return file
+    const fd = await this.#open()
+    let left = length - (await writeAll(fd, batch))
+    // It may write less, on a full disk or above IOV_MAX.
+    while (left > 0) left -= await writeAll(fd, [Buffer.concat(batch).subarray(-left)])
   }
 
   async #close(): Promise<void> {
     const file = this.#file
     this.#file = undefined
-    await file?.close()
+    const fd = await file?.catch(() => undefined)
+    if (fd !== undefined) await closeFile(fd)
   }
+}
+
+function writeAll(fd: number, pieces: readonly Uint8Array[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    writev(fd, pieces, (error, written) => (error === null ? resolve(written) : reject(error)))
+  })
 }

@@ -239,15 +239,44 @@ export function describeMultipart(store: Store, newKey: NewKey, urls: boolean, e
         for (const { initiated } of found) expect(Math.abs(initiated.getTime() - Date.now())).toBeLessThan(600_000)
       })
 
+      it('those after a key', async () => {
+        const laterThan = (startAfter: string) =>
+          collectAll(store().listMultipart({ prefix: folder, startAfter, pageSize: 1 }))
+        expect((await laterThan(`${folder}/a`)).map(({ key }) => key)).toEqual([`${folder}/b ü+%`, `${folder}/c`])
+        expect(await laterThan(`${folder}/c`)).toEqual([])
+      })
+
+      it('in pieces, each going on where the one before ended', async () => {
+        const looked: string[] = []
+        let next: string | undefined
+        for (let pieces = 0; pieces < 4; pieces += 1) {
+          const result = await sweepMultipart(store(), {
+            prefix: folder,
+            before: new Date(Date.now() + 3_600_000),
+            limit: 1,
+            choose: (old) => {
+              looked.push(...old.map(({ key }) => key))
+              return []
+            },
+            ...(next === undefined ? {} : { startAfter: next }),
+          })
+          next = result.next
+          if (next === undefined) break
+        }
+        // The second upload of a key goes with the first: the next time from the start meets it.
+        expect(looked).toEqual([`${folder}/a`, `${folder}/b ü+%`, `${folder}/c`])
+        expect(next).toBeUndefined()
+      })
+
       it('only what is old enough and wanted', async () => {
         const hour = 3_600_000
         const sweep = (before: number, ending = '') =>
           sweepMultipart(store(), {
             prefix: folder,
             before: new Date(before),
-            wants: ({ key }) => key.endsWith(ending),
+            choose: (old) => old.filter(({ key }) => key.endsWith(ending)),
           })
-        expect(await sweep(Date.now() - hour)).toEqual({ aborted: [], failed: [] })
+        expect(await sweep(Date.now() - hour)).toEqual({ aborted: [], failed: [], next: undefined })
         expect((await sweep(Date.now() + hour, '/a')).aborted).toHaveLength(2)
         expect(await listed(folder)).toEqual(begun.slice(2).map(({ uploadId }) => uploadId))
         expect((await sweep(Date.now() + hour)).aborted).toHaveLength(2)

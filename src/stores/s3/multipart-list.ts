@@ -76,12 +76,14 @@ function parsePart(request: S3Request, item: Readonly<Record<string, string>>): 
 /** AWS, ListMultipartUploads: by key, and those of one key by their start. */
 export async function* listMultipart(
   client: S3Client,
-  { prefix, pageSize = 1000, signal }: ListMultipartOptions,
+  { prefix, startAfter, pageSize = 1000, signal }: ListMultipartOptions,
 ): AsyncGenerator<ListedMultipart> {
   if (prefix) checkObjectKey(prefix)
   checkPageSize(pageSize, 'uploads')
   const { encodesUploads } = await client.learnCapabilities(signal)
-  let after: readonly [key: string, uploadId: string] | undefined
+  // "If upload-id-marker is not specified, only the keys lexicographically greater than the specified key-marker will be
+  // included in the list."
+  let after: readonly [key: string, uploadId: string] | undefined = startAfter ? [startAfter, ''] : undefined
   for (;;) {
     const query: [string, string][] = [
       ['uploads', ''],
@@ -89,7 +91,8 @@ export async function* listMultipart(
     ]
     if (encodesUploads) query.push(['encoding-type', 'url'])
     if (prefix) query.push(['prefix', prefix])
-    if (after) query.push(['key-marker', after[0]], ['upload-id-marker', after[1]])
+    if (after) query.push(['key-marker', after[0]])
+    if (after?.[1]) query.push(['upload-id-marker', after[1]])
     const request: S3Request = { method: 'GET', query, payloadHash: emptySha256, signal }
     const { fields, items } = await sendForAnswer(client, request, 'ListMultipartUploadsResult', 'Upload')
     const isEncoded = fields.EncodingType === 'url'
