@@ -24,6 +24,8 @@ export type TestKeepsakeOptions = {
   /** Seconds a caller waits. */
   readonly patience?: number
   readonly uploads?: KeepsakeParts['uploads']
+  /** Whose pages may send to the bucket. */
+  readonly corsOrigins?: readonly string[]
   readonly sweepEverySeconds?: number
   /** What links are signed by, and how long pauses are. Default: this machine's. */
   readonly clock?: Clock
@@ -48,7 +50,13 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
       : await openPostgres({ connectionString: databaseUrl })
   const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
   const bucket = 'test-bucket'
-  const s3 = await startEmbeddedS3({ dir: join(dir, 'objects'), credentials, buckets: [bucket], fsync: false })
+  const s3 = await startEmbeddedS3({
+    dir: join(dir, 'objects'),
+    credentials,
+    buckets: [bucket],
+    fsync: false,
+    origins: options.corsOrigins ?? [],
+  })
   const bare = createS3Store({ bucket, region: s3.region, endpoint: s3.url, credentials })
   const jobs = await createJobs({
     database:
