@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Keepsake, KeepsakeError, type UploadTicket, type Verbs } from '../../src/index.ts'
+import { KeepsakeError, type UploadTicket, type Verbs } from '../../src/index.ts'
+import type { Keepsake } from '../../src/verbs.ts'
 import { moveClock } from '../support/databases.ts'
 import { freshDatabase } from '../support/fresh-database.ts'
 import { gif } from '../support/http.ts'
