@@ -14,11 +14,13 @@ import { logRequests } from './request-log.ts'
 import { addAssetRoutes } from './routes/assets.ts'
 import { addAuditRoute } from './routes/audit.ts'
 import { addCollectionRoutes } from './routes/collections.ts'
+import { addContentRoute } from './routes/contents.ts'
 import { addDocsRoutes } from './routes/docs.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
+import { addUppyRoutes } from './routes/uppy.ts'
 
 export type HttpAppOptions = {
   readonly keepsake: Keepsake
@@ -85,7 +87,10 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
 
   const attributes = new Set(collections.flatMap((collection) => Object.keys(collection.attributes)))
   addImportRoute(app, { bodyLimit: jsonBodyLimit(Math.max(0, ...collections.map(({ maxSize }) => maxSize))), metrics })
+  addContentRoute(app, { keepsake, metrics })
   addUploadRoutes(app)
+  app.use('/uppy/*', authenticate)
+  addUppyRoutes(app, { keepsake, basePath: options.basePath ?? '' })
   addAssetRoutes(app, { attributes: [...attributes].sort() })
   addLinkRoutes(app)
   addCollectionRoutes(app, keepsake)
