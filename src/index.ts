@@ -27,9 +27,14 @@ export {
 export type {
   AssetUrl,
   ImportRequest,
-  Keepsake,
   ListRequest,
+  NamedPart,
   PartHealth,
+  UploadedPart,
+  UploadPart,
+  UploadProgress,
+  UploadRequest,
+  UploadTicket,
   UrlOptions,
   Verbs,
 } from './verbs.ts'

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Actor, Catalogue } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import type { Jobs } from '../jobs/index.ts'
@@ -6,7 +7,6 @@ import {
   type AssetRecord,
   acceptsContentType,
   type Collection,
-  isErrorCode,
   KeepsakeError,
   newAssetId,
   type StoreName,
@@ -18,6 +18,7 @@ import { sourceExpiry } from './deadline.ts'
 import type { GuardedFetch } from './fetch/index.ts'
 import { keep } from './keep.ts'
 import { Leases } from './leases.ts'
+import { problemOf, stopping, withAsset } from './outcome.ts'
 import { type Import, type ImportRequest, parseImport } from './request.ts'
 import type { ImportSource } from './source.ts'
 import { TransferGate } from './transfer-gate.ts'
@@ -143,7 +144,8 @@ export class Intake {
     // Not through the gate: these bytes are in this process already, and must not wait for those of slow sources.
     const content = await this.#collect(source, collection)
     try {
-      const { asset, replayed } = await this.#reserve(collection, request, actor, null, content.size)
+      const known = withContent(request, content.sha256)
+      const { asset, replayed } = await this.#reserve(collection, known, actor, null, content.size)
       let mine = replayed ? await this.#takeOver(asset, actor) : asset
       while (mine.state === 'pending') {
         using _lease = this.#leases.hold(mine)
@@ -315,6 +317,14 @@ export class Intake {
   }
 }
 
+/** A stream could not be told from another one before it was read; now its hash says which content was asked for. */
+function withContent(request: Import, sha256: string): Import {
+  const { source, idempotency } = request
+  if (idempotency === null || !('bytes' in source) || source.bytes instanceof Uint8Array) return request
+  const fingerprint = createHash('sha256').update(`${idempotency.fingerprint}\n${sha256}`).digest('hex')
+  return { ...request, idempotency: { key: idempotency.key, fingerprint } }
+}
+
 /** What a caller is told of a row that somebody else may have settled: the row while there is hope, else its problem. */
 function replay(record: AssetRecord): AssetRecord {
   if (record.state === 'stored' || record.state === 'pending') return record
@@ -322,35 +332,10 @@ function replay(record: AssetRecord): AssetRecord {
   throw withAsset(problemOf(record), record.id)
 }
 
-function problemOf(record: AssetRecord): KeepsakeError {
-  const { code, message } = record.problem ?? { code: 'source_unavailable', message: 'The import failed.' }
-  return new KeepsakeError(isErrorCode(code) ? code : 'source_unavailable', message, { retryable: false })
-}
-
-function withAsset(problem: KeepsakeError, asset: string): KeepsakeError {
-  const { retryable, retryAfter, cause } = problem
-  const options = {
-    details: { ...problem.details, asset },
-    retryable,
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-  }
-  return new KeepsakeError(problem.code, problem.message, { ...options, cause })
-}
-
 function stillAtWork(): KeepsakeError {
   return new KeepsakeError(
     'timeout',
     'Another request with this idempotency key is still at work on the same bytes. Send it again in a moment.',
     { retryAfter: 5 },
-  )
-}
-
-function stopping(): KeepsakeError {
-  return new KeepsakeError(
-    'stopping',
-    'This server is stopping. Send the request again, to another one or in a moment.',
-    {
-      retryAfter: 5,
-    },
   )
 }

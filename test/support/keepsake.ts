@@ -23,6 +23,9 @@ export type TestKeepsakeOptions = {
   readonly wrapStore?: (store: ObjectStore) => ObjectStore
   /** Seconds a caller waits. */
   readonly patience?: number
+  readonly uploads?: KeepsakeParts['uploads']
+  /** Whose pages may send to the bucket. */
+  readonly corsOrigins?: readonly string[]
   readonly sweepEverySeconds?: number
   /** What links are signed by, and how long pauses are. Default: this machine's. */
   readonly clock?: Clock
@@ -47,7 +50,13 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
       : await openPostgres({ connectionString: databaseUrl })
   const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
   const bucket = 'test-bucket'
-  const s3 = await startEmbeddedS3({ dir: join(dir, 'objects'), credentials, buckets: [bucket], fsync: false })
+  const s3 = await startEmbeddedS3({
+    dir: join(dir, 'objects'),
+    credentials,
+    buckets: [bucket],
+    fsync: false,
+    origins: options.corsOrigins ?? [],
+  })
   const bare = createS3Store({ bucket, region: s3.region, endpoint: s3.url, credentials })
   const jobs = await createJobs({
     database:
@@ -71,6 +80,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     baseUrl: null,
     giveUpAfter: options.giveUpAfter ?? 86_400,
     ...(options.patience === undefined ? {} : { patience: options.patience }),
+    ...(options.uploads === undefined ? {} : { uploads: options.uploads }),
     checkCatalogue: () => database.check(),
     release: async () => {
       await fetch.close()
