@@ -25,6 +25,16 @@ export {
   type UrlSource,
 } from './media/index.ts'
 export type {
+  MonthlyCost,
+  RebuildProgress,
+  RebuildRequest,
+  RebuildResult,
+  Report,
+  ReportFigures,
+  ReportRequest,
+  ReportRow,
+} from './upkeep/index.ts'
+export type {
   AssetUrl,
   ImportRequest,
   Keepsake,

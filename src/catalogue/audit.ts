@@ -14,6 +14,7 @@ const actions = [
   'asset.failed',
   'asset.deleting',
   'asset.purged',
+  'asset.rebuilt',
   'url.issued',
 ] as const satisfies readonly AuditAction[]
 

@@ -1,6 +1,8 @@
 import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
+import { rebuildQueries } from './rebuild.ts'
+import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
 import type { Database } from './sql.ts'
@@ -28,5 +30,7 @@ export function createCatalogue(database: Database): Catalogue {
     recordIssuedUrls: (urls, actor) => recordIssuedUrls(database, urls, actor),
     listAudit: (filter, actor) => listAudit(database, filter, actor),
     countByState: () => countByState(database),
+    ...reportQueries(database),
+    ...rebuildQueries(database),
   }
 }

@@ -243,7 +243,8 @@ with old as (
 ), audited as (
   insert into keepsake.audit (action, asset, owner, collection, actor, request_id, detail)
   select 'asset.deleting', changed.id, changed.owner, changed.collection, $3::text, $4::text,
-    jsonb_build_object('attempt', changed.attempt, 'from', old.state)
+    jsonb_strip_nulls(jsonb_build_object('attempt', changed.attempt, 'from', old.state,
+      'size', case old.state when 'stored' then old.size end))
   from changed join old on old.id = changed.id
 )
 select ${assetColumns} from changed

@@ -357,6 +357,7 @@ function bound(keepsake: Keepsake, actor: Parameters<Keepsake['as']>[0]) {
     urls: verbs.urls.bind(verbs),
     read: verbs.read.bind(verbs),
     audit: verbs.audit.bind(verbs),
+    report: verbs.report.bind(verbs),
   }
 }
 

@@ -28,6 +28,7 @@ function gate() {
         urls: (...request) => verbs.urls(...request),
         read: (id) => verbs.read(id),
         audit: (filter) => verbs.audit(filter),
+        report: (request) => verbs.report(request),
       }
     },
   })
