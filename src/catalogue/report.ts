@@ -152,7 +152,7 @@ async function report(database: Database, query: ReportQuery, actor: Actor): Pro
 function reportText(query: ReportQuery, parameter: (value: unknown) => string): string {
   const parts = [assetsPart(query, parameter)]
   if (query.requests !== undefined) parts.push(requestsPart(query, query.requests, parameter))
-  if (isTime(query.by)) parts.push(growthPart(query, parameter))
+  if (isTime(query.by)) parts.push(growthPart(query, query.by, parameter))
   const sums = columns.map((column) => `coalesce(sum(${column}), 0)::bigint as ${column}`).join(', ')
   const order = isTime(query.by) ? 'name desc' : 'bytes desc, name is null, name'
   return `
@@ -176,7 +176,7 @@ function isTime(by: ReportQuery['by']): by is 'month' | 'day' {
 
 function assetsPart(query: ReportQuery, parameter: (value: unknown) => string): string {
   const where = ["a.state <> 'deleting'", ...assetConditions(query, parameter)]
-  return part(name(query.by, parameter), assetCounts, `keepsake.assets a where ${where.join(' and ')}`)
+  return part(groupOf(query.by, parameter), assetCounts, `keepsake.assets a where ${where.join(' and ')}`)
 }
 
 /** Of assets that are gone the links still count, by owner and collection; what they weighed is not known any more. */
@@ -189,31 +189,37 @@ function requestsPart(query: ReportQuery, seconds: number, parameter: (value: un
   const ofAssets = assetConditions({ ...query, owner: undefined, collection: undefined }, parameter)
   const from = 'keepsake.audit e left join keepsake.assets a on a.id = e.asset'
   const group =
-    query.by === 'owner' || query.by === 'collection' ? `e.${query.by} collate "C"` : name(query.by, parameter)
+    query.by === 'owner' || query.by === 'collection'
+      ? { name: `e.${query.by} collate "C"` }
+      : groupOf(query.by, parameter)
   return part(group, requestCounts, `${from} where ${[...where, ...ofAssets].join(' and ')}`)
 }
 
 /** What was stored and deleted when, out of the audit: what was deleted since is not forgotten. */
-function growthPart(query: ReportQuery, parameter: (value: unknown) => string): string {
+function growthPart(query: ReportQuery, by: 'month' | 'day', parameter: (value: unknown) => string): string {
   const where = ["e.action in ('asset.stored', 'asset.deleting')", ...auditConditions(query, parameter)]
   if (query.from !== undefined) where.push(`e.at >= ${parameter(query.from)}::timestamptz`)
   if (query.to !== undefined) where.push(`e.at < ${parameter(query.to)}::timestamptz`)
-  return part(time(query.by, 'e.at'), growthCounts, `keepsake.audit e where ${where.join(' and ')}`)
+  return part(timeGroup(by, 'e.at'), growthCounts, `keepsake.audit e where ${where.join(' and ')}`)
 }
 
-function part(group: string, counted: Readonly<Record<string, string>>, from: string): string {
+type Group = { readonly name: string; readonly key?: string }
+
+function part({ name, key = '1' }: Group, counted: Readonly<Record<string, string>>, from: string): string {
   const all = columns.map((column) => `${counted[column] ?? '0'} as ${column}`).join(', ')
-  return `select ${group} as name, ${all} from ${from} group by 1`
+  return `select ${name} as name, ${all} from ${from} group by ${key}`
 }
 
-function name(by: ReportQuery['by'], parameter: (value: unknown) => string): string {
-  if (by === null) return 'null::text collate "C"'
-  if (typeof by === 'object') return `(a.attributes ->> ${parameter(by.attribute)}::text) collate "C"`
-  return isTime(by) ? time(by, 'a.created_at') : `a.${by} collate "C"`
+function groupOf(by: ReportQuery['by'], parameter: (value: unknown) => string): Group {
+  if (by === null) return { name: 'null::text collate "C"' }
+  if (typeof by === 'object') return { name: `(a.attributes ->> ${parameter(by.attribute)}::text) collate "C"` }
+  return isTime(by) ? timeGroup(by, 'a.created_at') : { name: `a.${by} collate "C"` }
 }
 
-function time(by: ReportQuery['by'], column: string): string {
-  return `to_char(${column} at time zone 'UTC', '${by === 'day' ? 'YYYY-MM-DD' : 'YYYY-MM'}') collate "C"`
+/** Grouped by the time itself: to write it down takes ten times as long, and is done once for a group. */
+function timeGroup(by: 'month' | 'day', column: string): Group {
+  const key = `date_trunc('${by}', ${column} at time zone 'UTC')`
+  return { name: `to_char(${key}, '${by === 'day' ? 'YYYY-MM-DD' : 'YYYY-MM'}') collate "C"`, key }
 }
 
 type Conditions = { readonly [Name in keyof ReportQuery]?: ReportQuery[Name] | undefined }
