@@ -9,6 +9,7 @@ import type { Database } from './sql.ts'
 const actions = [
   'asset.reserved',
   'asset.retried',
+  'asset.reopened',
   'asset.postponed',
   'asset.stored',
   'asset.failed',

@@ -74,6 +74,7 @@ export type AssetFilter = {
 export type AuditAction =
   | 'asset.reserved'
   | 'asset.retried'
+  | 'asset.reopened'
   | 'asset.postponed'
   | 'asset.stored'
   | 'asset.failed'
@@ -137,15 +138,27 @@ export interface Catalogue extends ReportQueries, RebuildQueries {
   confirm(id: string, attempt: number, content: StoredContent, actor: Actor): Promise<AssetRecord | undefined>
 
   /**
-   * pending -> failed, for good. Retires the key. Frees the reserved bytes. `releaseKey` frees the idempotency key too:
-   * for a failure that says nothing about the request, which the caller is to send again.
+   * pending -> failed. Retires the key. Frees the reserved bytes. For good, unless `reopenable`: for a failure that says
+   * nothing about the request, which the caller is to send again.
    */
   fail(
     id: string,
     attempt: number,
     problem: AssetProblem,
     actor: Actor,
-    options?: { readonly releaseKey?: boolean },
+    options?: { readonly reopenable?: boolean },
+  ): Promise<AssetRecord | undefined>
+
+  /**
+   * failed -> pending, attempt + 1: the same request came again, with its bytes. Fence: failed, attempt, reopenable.
+   *
+   * @throws `quota_exceeded`
+   */
+  reopen(
+    id: string,
+    attempt: number,
+    room: { readonly lease: number; readonly reservedBytes: number; readonly quota: number | null },
+    actor: Actor,
   ): Promise<AssetRecord | undefined>
 
   /**

@@ -6,7 +6,7 @@ import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
 import type { Database } from './sql.ts'
-import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew } from './transitions.ts'
+import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew, reopen } from './transitions.ts'
 
 /** The catalogue over an open database, be it PostgreSQL or PGlite. It holds no state of its own. */
 export function createCatalogue(database: Database): Catalogue {
@@ -15,6 +15,7 @@ export function createCatalogue(database: Database): Catalogue {
     assignKey: (id, attempt, content) => assignKey(database, id, attempt, content),
     confirm: (id, attempt, content, actor) => confirm(database, id, attempt, content, actor),
     fail: (id, attempt, problem, actor, options) => fail(database, id, attempt, problem, actor, options),
+    reopen: (id, attempt, room, actor) => reopen(database, id, attempt, room, actor),
     postpone: (id, attempt, problem, retry, actor) => postpone(database, id, attempt, problem, retry, actor),
     renew: (attempts, lease) => renew(database, attempts, lease),
     claim: (id, attempt, lease, actor) => claim(database, id, attempt, lease, actor),

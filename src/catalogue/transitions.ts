@@ -115,12 +115,10 @@ with old as (
   select id, key, store from keepsake.assets where id = $1 and state = 'pending' and attempt = $2 for update
 ), changed as (
   update keepsake.assets a
-  set state = 'failed', key = null, counted = 0, until = null, source_url = null, problem_code = $5, problem_message = $6
+  set state = 'failed', key = null, counted = 0, until = null, source_url = null, problem_code = $5, problem_message = $6,
+    reopenable = $7
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
-), released as (
-  delete from keepsake.idempotency_keys k using changed
-  where $7::boolean and k.owner = changed.owner and k.asset = changed.id
 ), retired as (
   ${retire}
 ), audited as (
@@ -134,9 +132,32 @@ export function fail(
   attempt: number,
   problem: AssetProblem,
   actor: Actor,
-  options: { readonly releaseKey?: boolean } = {},
+  options: { readonly reopenable?: boolean } = {},
 ): Promise<AssetRecord | undefined> {
-  return change(database, failText, id, attempt, actor, [problem.code, problem.message, options.releaseKey ?? false])
+  return change(database, failText, id, attempt, actor, [problem.code, problem.message, options.reopenable ?? false])
+}
+
+// The row let go of its key and its bytes when it failed, so it begins anew, under the next attempt.
+const reopenText = `
+with changed as (
+  update keepsake.assets
+  set state = 'pending', attempt = attempt + 1, until = ${later('$5')}, counted = $6, quota = $7, reopenable = false,
+    problem_code = null, problem_message = null
+  where id = $1 and state = 'failed' and attempt = $2 and reopenable
+  returning ${assetColumns}
+), audited as (
+  ${audit('changed', 'asset.reopened', "jsonb_build_object('attempt', attempt)")}
+)
+select ${assetColumns} from changed`
+
+export function reopen(
+  database: Database,
+  id: string,
+  attempt: number,
+  room: { readonly lease: number; readonly reservedBytes: number; readonly quota: number | null },
+  actor: Actor,
+): Promise<AssetRecord | undefined> {
+  return change(database, reopenText, id, attempt, actor, [room.lease, room.reservedBytes, room.quota])
 }
 
 /** How long after its announced end a source may still answer: clocks differ. */
@@ -237,7 +258,7 @@ with old as (
   select ${assetColumns} from keepsake.assets where id = $1 for update
 ), changed as (
   update keepsake.assets a
-  set state = 'deleting', attempt = a.attempt + 1, until = ${later('$2')}, source_url = null
+  set state = 'deleting', attempt = a.attempt + 1, until = ${later('$2')}, source_url = null, reopenable = false
   from old where a.id = old.id and old.state <> 'deleting'
   returning ${assetColumnsOf('a')}
 ), audited as (

@@ -10,6 +10,12 @@
 export const sql = /* sql */ `
 create index audit_of_growth on keepsake.audit (at) where action in ('asset.stored', 'asset.deleting');
 
+-- Without these the planner takes every moment for a group of its own, and sorts a million rows on disk.
+create statistics keepsake.assets_by_month on (date_trunc('month', created_at at time zone 'UTC')) from keepsake.assets;
+create statistics keepsake.assets_by_day on (date_trunc('day', created_at at time zone 'UTC')) from keepsake.assets;
+create statistics keepsake.audit_by_month on (date_trunc('month', at at time zone 'UTC')) from keepsake.audit;
+create statistics keepsake.audit_by_day on (date_trunc('day', at at time zone 'UTC')) from keepsake.audit;
+
 create table keepsake.rebuild_objects (
   key text collate "C" primary key,
   etag text not null,
