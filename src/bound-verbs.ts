@@ -12,7 +12,7 @@ import {
   normalizeAttribute,
 } from './media/index.ts'
 import type { ObjectStore } from './stores/index.ts'
-import { finishDelete } from './upkeep/index.ts'
+import { finishDelete, type Report, type ReportRequest, report } from './upkeep/index.ts'
 import type { AssetUrl, ImportRequest, ListRequest, UploadProgress, UrlOptions, Verbs } from './verbs.ts'
 
 export type VerbParts = {
@@ -154,6 +154,10 @@ export class BoundVerbs implements Verbs {
 
   audit(filter: Partial<AuditFilter> = {}) {
     return this.#parts.catalogue.listAudit({ ...filter, limit: checkLimit(filter.limit ?? 100) }, this.#actor)
+  }
+
+  report(request: ReportRequest = {}): Promise<Report> {
+    return report(this.#parts, request, this.#actor)
   }
 
   async #find(id: string): Promise<AssetRecord> {

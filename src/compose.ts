@@ -7,7 +7,7 @@ import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
 import type { ObjectStore } from './stores/index.ts'
-import { settle, sweep, UploadSweep } from './upkeep/index.ts'
+import { rebuild, settle, sweep, UploadSweep } from './upkeep/index.ts'
 import type { Keepsake, PartHealth } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
@@ -86,6 +86,8 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     urls: (assets, options) => service.urls(assets, options),
     read: (id) => service.read(id),
     audit: (filter) => service.audit(filter),
+    report: (request) => service.report(request),
+    rebuild: (request = {}, options) => rebuild(parts, request, { role: 'service' }, options),
     as,
     collections,
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),

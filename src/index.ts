@@ -5,7 +5,7 @@
 export type { Actor, AuditAction, AuditEntry, AuditFilter } from './catalogue/index.ts'
 export { defineConfig, type KeepsakeConfig } from './config/index.ts'
 export type { ImportSource } from './intake/index.ts'
-export { type CreateOptions, createKeepsake } from './keepsake.ts'
+export { type CreateOptions, createKeepsake, type Keepsake } from './keepsake.ts'
 export type { Logger } from './logger.ts'
 export {
   type Asset,
@@ -24,6 +24,16 @@ export {
   type Provenance,
   type UrlSource,
 } from './media/index.ts'
+export type {
+  MonthlyCost,
+  RebuildProgress,
+  RebuildRequest,
+  RebuildResult,
+  Report,
+  ReportFigures,
+  ReportRequest,
+  ReportRow,
+} from './upkeep/index.ts'
 export type {
   AssetUrl,
   ImportRequest,

@@ -1,6 +1,7 @@
 import type { Actor, AuditEntry, AuditFilter } from './catalogue/index.ts'
 import type { ImportRequest, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
+import type { RebuildProgress, RebuildRequest, RebuildResult, Report, ReportRequest } from './upkeep/index.ts'
 
 export type ListRequest = {
   readonly owner?: string
@@ -94,6 +95,9 @@ export interface Verbs {
   read(id: string): Promise<{ asset: Asset; body: AsyncIterable<Uint8Array> }>
 
   audit(filter?: Partial<AuditFilter>): Promise<{ entries: readonly AuditEntry[]; nextCursor: string | null }>
+
+  /** What is stored, for whom, and what it costs. @throws `invalid_request` */
+  report(request?: ReportRequest): Promise<Report>
 }
 
 /** The health of one part that Keepsake stands on. */
@@ -115,6 +119,17 @@ export interface Keepsake extends Verbs {
 
   /** The state of the parts behind: `catalogue` and `primary`. */
   check(): Promise<readonly PartHealth[]>
+
+  /**
+   * Makes a lost catalogue anew out of the objects in the bucket. A dry run unless `dryRun` is false. It can be broken
+   * off and run again.
+   *
+   * @throws `invalid_request` where the catalogue is in use and `intoExisting` is not said.
+   */
+  rebuild(
+    request?: RebuildRequest,
+    options?: { readonly signal?: AbortSignal; readonly onProgress?: (progress: RebuildProgress) => void },
+  ): Promise<RebuildResult>
 
   /** How many assets are in each state. */
   countByState(): Promise<Readonly<Record<AssetState, number>>>

@@ -9,11 +9,13 @@ import type { Database } from './sql.ts'
 const actions = [
   'asset.reserved',
   'asset.retried',
+  'asset.reopened',
   'asset.postponed',
   'asset.stored',
   'asset.failed',
   'asset.deleting',
   'asset.purged',
+  'asset.rebuilt',
   'url.issued',
 ] as const satisfies readonly AuditAction[]
 

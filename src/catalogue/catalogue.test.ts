@@ -136,7 +136,7 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
         ['asset.retried', 'system', { attempt: 2, failures: 1 }],
         ['asset.stored', 'service', { attempt: 2, size: 20, sha256 }],
         ['url.issued', `user:${owner}`, { expiresAt: '2001-09-09T01:46:40.000Z', variant: 'thumb' }],
-        ['asset.deleting', `user:${owner}`, { attempt: 3, from: 'stored' }],
+        ['asset.deleting', `user:${owner}`, { attempt: 3, from: 'stored', size: 20 }],
         ['asset.purged', 'system', { attempt: 3 }],
       ])
       expect(entries.at(-1)).toMatchObject({ requestId: 'req-1', owner, collection: 'generations', asset: id })

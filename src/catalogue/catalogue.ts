@@ -8,6 +8,8 @@ import type {
   UploadTerms,
 } from '../media/index.ts'
 import type { UploadSweepQueries } from './abandoned-uploads.ts'
+import type { RebuildQueries } from './rebuild.ts'
+import type { ReportQueries } from './report.ts'
 import type { UploadQueries } from './uploads.ts'
 
 /** Who acts. It stands in every audit row, and decides what row-level security shows. */
@@ -47,11 +49,14 @@ export type Reservation = {
 }
 
 export type FailOptions = {
-  /** Frees the idempotency key too: for a failure that says nothing about the request, which is to be sent again. */
-  readonly releaseKey?: boolean
+  /** For a failure that says nothing about the request, which is to be sent again: {@link Catalogue.reopen}. */
+  readonly reopenable?: boolean
   /** Only where nobody has put it off since: `until` is over. */
   readonly onlyDue?: boolean
 }
+
+/** What a request needs of a failed row that it opens again. */
+export type Reopening = Pick<Reservation, 'lease' | 'reservedBytes' | 'quota' | 'upload'>
 
 /** What an attempt found out from the first bytes, written before the put. */
 export type KeyedContent = {
@@ -98,11 +103,13 @@ export type AssetFilter = {
 export type AuditAction =
   | 'asset.reserved'
   | 'asset.retried'
+  | 'asset.reopened'
   | 'asset.postponed'
   | 'asset.stored'
   | 'asset.failed'
   | 'asset.deleting'
   | 'asset.purged'
+  | 'asset.rebuilt'
   | 'url.issued'
 
 export type AuditEntry = {
@@ -143,7 +150,7 @@ export type RetiredKey = { readonly key: string; readonly store: StoreName; read
  *
  * Errors: `catalogue_unavailable`; after it a change may have happened: read again, never undo.
  */
-export interface Catalogue extends UploadSweepQueries, UploadQueries {
+export interface Catalogue extends UploadSweepQueries, UploadQueries, ReportQueries, RebuildQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.
@@ -160,7 +167,8 @@ export interface Catalogue extends UploadSweepQueries, UploadQueries {
   confirm(id: string, attempt: number, content: StoredContent, actor: Actor): Promise<AssetRecord | undefined>
 
   /**
-   * pending -> failed, for good. Retires the key. Frees the reserved bytes. Fence: pending, attempt.
+   * pending -> failed. Retires the key. Frees the reserved bytes. For good, unless `reopenable`: for a failure that says
+   * nothing about the request, which the caller is to send again.
    */
   fail(
     id: string,
@@ -169,6 +177,13 @@ export interface Catalogue extends UploadSweepQueries, UploadQueries {
     actor: Actor,
     options?: FailOptions,
   ): Promise<AssetRecord | undefined>
+
+  /**
+   * failed -> pending, attempt + 1: the same request came again. Fence: failed, attempt, reopenable.
+   *
+   * @throws `quota_exceeded`; `object_exists` where the upload's key is, or was, another object's.
+   */
+  reopen(id: string, attempt: number, room: Reopening, actor: Actor): Promise<AssetRecord | undefined>
 
   /**
    * Stays pending; `failures` + 1; due again after `retryIn` seconds, sooner where the source dies sooner. Keeps the

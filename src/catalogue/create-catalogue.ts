@@ -2,10 +2,12 @@ import { uploadSweepQueries } from './abandoned-uploads.ts'
 import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
+import { rebuildQueries } from './rebuild.ts'
+import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
 import type { Database } from './sql.ts'
-import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew } from './transitions.ts'
+import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew, reopen } from './transitions.ts'
 import { uploadQueries } from './uploads.ts'
 
 /** The catalogue over an open database, be it PostgreSQL or PGlite. It holds no state of its own. */
@@ -16,6 +18,7 @@ export function createCatalogue(database: Database): Catalogue {
     assignKey: (id, attempt, content) => assignKey(database, id, attempt, content),
     confirm: (id, attempt, content, actor) => confirm(database, id, attempt, content, actor),
     fail: (id, attempt, problem, actor, options) => fail(database, id, attempt, problem, actor, options),
+    reopen: (id, attempt, room, actor) => reopen(database, id, attempt, room, actor),
     postpone: (id, attempt, problem, retry, actor) => postpone(database, id, attempt, problem, retry, actor),
     renew: (attempts, lease) => renew(database, attempts, lease),
     claim: (id, attempt, lease, actor) => claim(database, id, attempt, lease, actor),
@@ -32,5 +35,7 @@ export function createCatalogue(database: Database): Catalogue {
     listAudit: (filter, actor) => listAudit(database, filter, actor),
     countByState: () => countByState(database),
     ...uploadSweepQueries(database),
+    ...reportQueries(database),
+    ...rebuildQueries(database),
   }
 }

@@ -8,6 +8,7 @@ export type {
   FailOptions,
   IssuedUrl,
   KeyedContent,
+  Reopening,
   Reservation,
   RetiredKey,
   StoredContent,
@@ -15,4 +16,14 @@ export type {
 export { createCatalogue } from './create-catalogue.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
+export type {
+  FoundObject,
+  JudgedObject,
+  ListedForRebuild,
+  ObjectClaim,
+  ObjectToLook,
+  RebuildQueries,
+  RebuildVerdict,
+} from './rebuild.ts'
+export type { ReportCounts, ReportGroup, ReportGroupCounts, ReportPage, ReportQueries, ReportQuery } from './report.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'

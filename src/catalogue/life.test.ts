@@ -17,7 +17,9 @@ type Call =
       readonly lease: number
     }
   | { readonly verb: 'confirm'; readonly stale: boolean; readonly size: number }
-  | { readonly verb: 'fail' | 'purge' | 'renew'; readonly stale: boolean }
+  | { readonly verb: 'purge' | 'renew'; readonly stale: boolean }
+  | { readonly verb: 'fail'; readonly stale: boolean; readonly reopenable: boolean }
+  | { readonly verb: 'reopen'; readonly stale: boolean; readonly bytes: number; readonly lease: number }
   | { readonly verb: 'postpone'; readonly stale: boolean; readonly retryIn: number; readonly hopeless: boolean }
   | { readonly verb: 'claim'; readonly stale: boolean; readonly lease: number }
   | { readonly verb: 'beginDelete' }
@@ -28,7 +30,9 @@ const calls: fc.Arbitrary<Call> = fc.oneof(
   fc.record({ verb: fc.constant('assignKey'), stale, key: fc.nat(2), bytes: fc.nat(120), lease: wait } as const),
   fc.record({ verb: fc.constant('confirm'), stale, size: fc.nat(60) } as const),
   fc.record({ verb: fc.constant('postpone'), stale, retryIn: wait, hopeless: fc.boolean() } as const),
-  fc.record({ verb: fc.constantFrom('fail', 'purge', 'renew'), stale } as const),
+  fc.record({ verb: fc.constantFrom('purge', 'renew'), stale } as const),
+  fc.record({ verb: fc.constant('fail'), stale, reopenable: fc.boolean() } as const),
+  fc.record({ verb: fc.constant('reopen'), stale, bytes: fc.nat(120), lease: wait } as const),
   fc.record({ verb: fc.constant('claim'), stale, lease: wait } as const),
   fc.record({ verb: fc.constant('beginDelete') } as const),
 )
@@ -41,6 +45,7 @@ class Model {
   key: string | null = null
   due: boolean
   counted: number
+  reopenable = false
   readonly retired = new Set<string>()
   readonly audit: AuditAction[] = ['asset.reserved']
 
@@ -71,7 +76,17 @@ class Model {
         this.counted = call.size
         return this.#become('stored', 'asset.stored')
       case 'fail':
-        return pending && this.#fail()
+        if (!pending) return false
+        this.reopenable = call.reopenable
+        return this.#fail()
+      case 'reopen':
+        if (this.state !== 'failed' || !this.reopenable) return false
+        if (call.bytes > quota) return 'quota_exceeded'
+        this.reopenable = false
+        this.attempt += 1
+        this.counted = call.bytes
+        this.due = call.lease === 0
+        return this.#become('pending', 'asset.reopened')
       case 'postpone':
         if (!pending) return false
         if (call.hopeless) return this.#fail()
@@ -145,7 +160,11 @@ describe.each(databases)('the life of an asset on $name', ({ open }) => {
         return (await catalogue.confirm(id, attempt, { ...facts, size: call.size }, system)) !== undefined
       }
       case 'fail':
-        return (await catalogue.fail(id, attempt, problem, system)) !== undefined
+        return (await catalogue.fail(id, attempt, problem, system, { reopenable: call.reopenable })) !== undefined
+      case 'reopen': {
+        const room = { lease: call.lease, reservedBytes: call.bytes, quota }
+        return (await catalogue.reopen(id, attempt, room, system)) !== undefined
+      }
       case 'postpone': {
         const retry = { retryIn: call.retryIn, giveUpAfter: call.hopeless ? 0 : 3600 }
         return (await catalogue.postpone(id, attempt, problem, retry, system)) !== undefined
@@ -212,6 +231,7 @@ describe.each(databases)('the life of an asset on $name', ({ open }) => {
       const after: Partial<Record<AuditAction, AssetState | 'purged'>> = {
         'asset.stored': 'stored',
         'asset.failed': 'failed',
+        'asset.reopened': 'pending',
         'asset.deleting': 'deleting',
         'asset.purged': 'purged',
       }
@@ -228,7 +248,8 @@ describe.each(databases)('the life of an asset on $name', ({ open }) => {
       expect(count('asset.failed') + count('asset.postponed')).toBe(took('fail') + took('postpone'))
       const now = await catalogue.get(id, system)
       expect(now?.state).toBe(state)
-      expect(now?.attempt).toBe(1 + count('asset.retried') + count('asset.deleting'))
+      expect(count('asset.reopened')).toBe(took('reopen'))
+      expect(now?.attempt).toBe(1 + count('asset.retried') + count('asset.reopened') + count('asset.deleting'))
       const { rows } = await opened.database.service.query(
         'select counted::float8 as counted from keepsake.assets where id = $1',
         [id],

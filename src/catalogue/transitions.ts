@@ -1,6 +1,6 @@
 import { type AssetProblem, type AssetRecord, isAssetId, KeepsakeError } from '../media/index.ts'
 import { acting, actorName } from './acting.ts'
-import type { Actor, AuditAction, FailOptions, KeyedContent, StoredContent } from './catalogue.ts'
+import type { Actor, AuditAction, FailOptions, KeyedContent, Reopening, StoredContent } from './catalogue.ts'
 import { violatedUnique } from './database-error.ts'
 import { assetColumns, assetColumnsOf, parseAsset } from './row.ts'
 import type { Database } from './sql.ts'
@@ -120,12 +120,9 @@ with old as (
 ), changed as (
   update keepsake.assets a
   set state = 'failed', key = null, counted = 0, until = null, source_url = null, upload = null, problem_code = $5,
-    problem_message = $6
+    problem_message = $6, reopenable = $7
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
-), released as (
-  delete from keepsake.idempotency_keys k using changed
-  where $7::boolean and k.owner = changed.owner and k.asset = changed.id
 ), retired as (
   ${retire}
 ), audited as (
@@ -141,8 +138,41 @@ export function fail(
   actor: Actor,
   options: FailOptions = {},
 ): Promise<AssetRecord | undefined> {
-  const { releaseKey = false, onlyDue = false } = options
-  return change(database, failText, id, attempt, actor, [problem.code, problem.message, releaseKey, onlyDue])
+  const { reopenable = false, onlyDue = false } = options
+  return change(database, failText, id, attempt, actor, [problem.code, problem.message, reopenable, onlyDue])
+}
+
+// The row let go of its key and its bytes when it failed, so it begins anew, under the next attempt.
+const reopenText = `
+with changed as (
+  update keepsake.assets
+  set state = 'pending', attempt = attempt + 1, until = ${later('$5')}, counted = $6, quota = $7, reopenable = false,
+    problem_code = null, problem_message = null, key = $8, kind = $9, content_type = $10, upload = $11
+  where id = $1 and state = 'failed' and attempt = $2 and reopenable
+    and not exists (select from keepsake.retired_keys r where r.key = $8 and r.store = assets.store)
+  returning ${assetColumns}
+), audited as (
+  ${audit('changed', 'asset.reopened', "jsonb_build_object('attempt', attempt)")}
+)
+select ${assetColumns} from changed`
+
+export async function reopen(
+  database: Database,
+  id: string,
+  attempt: number,
+  { lease, reservedBytes, quota, upload }: Reopening,
+  actor: Actor,
+): Promise<AssetRecord | undefined> {
+  const { key = null, kind = null, contentType = null, terms = null } = upload ?? {}
+  const values = [lease, reservedBytes, quota, key, kind, contentType, terms]
+  try {
+    return await change(database, reopenText, id, attempt, actor, values)
+  } catch (error) {
+    if (violatedUnique(error) !== 'assets_key') throw error
+    throw new KeepsakeError('object_exists', 'The key is the key of another object. Begin with a new one.', {
+      cause: error,
+    })
+  }
 }
 
 /** How long after its announced end a source may still answer: clocks differ. */
@@ -244,13 +274,14 @@ with old as (
   select ${assetColumns} from keepsake.assets where id = $1 for update
 ), changed as (
   update keepsake.assets a
-  set state = 'deleting', attempt = a.attempt + 1, until = ${later('$2')}, source_url = null
+  set state = 'deleting', attempt = a.attempt + 1, until = ${later('$2')}, source_url = null, reopenable = false
   from old where a.id = old.id and old.state <> 'deleting'
   returning ${assetColumnsOf('a')}
 ), audited as (
   insert into keepsake.audit (action, asset, owner, collection, actor, request_id, detail)
   select 'asset.deleting', changed.id, changed.owner, changed.collection, $3::text, $4::text,
-    jsonb_build_object('attempt', changed.attempt, 'from', old.state)
+    jsonb_strip_nulls(jsonb_build_object('attempt', changed.attempt, 'from', old.state,
+      'size', case old.state when 'stored' then old.size end))
   from changed join old on old.id = changed.id
 )
 select ${assetColumns} from changed

@@ -15,6 +15,19 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return `${lines.join('\n')}\n`
 }
 
+/** The same with numbers: all columns but the first end flush. */
+export function numberTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows].map((row) => row.map(printable))
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
+  const lines = all.map((row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  )
+  return `${lines.join('\n')}\n`
+}
+
 /** `2026-01-31 12:00:05`, in this machine's time zone. */
 export function localTime(timestamp: string): string {
   const date = new Date(timestamp)

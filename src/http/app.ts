@@ -19,6 +19,8 @@ import { addDocsRoutes } from './routes/docs.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
+import { addRebuildRoute } from './routes/rebuild.ts'
+import { addReportRoute } from './routes/report.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addUppyRoutes } from './routes/uppy.ts'
 
@@ -95,6 +97,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addLinkRoutes(app)
   addCollectionRoutes(app, keepsake)
   addAuditRoute(app)
+  addReportRoute(app)
+  addRebuildRoute(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
   addDocsRoutes(app, version)
   return app

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Actor, Catalogue } from '../catalogue/index.ts'
+import type { Actor, Catalogue, Reopening } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { Logger } from '../logger.ts'
@@ -146,13 +146,14 @@ export class Intake {
     try {
       const known = withContent(request, content.sha256)
       const { asset, replayed } = await this.#reserve(collection, known, actor, null, content.size)
-      let mine = replayed ? await this.#takeOver(asset, actor) : asset
+      const room = { lease: this.#leases.seconds, reservedBytes: content.size, quota: collection.quota }
+      let mine = replayed ? await this.#takeOver(asset, room, actor) : asset
       while (mine.state === 'pending') {
         using _lease = this.#leases.hold(mine)
         const kept = await this.#keep(mine, collection, content, actor)
-        if (kept.state !== 'pending') return kept
+        if (kept.state === 'stored') return kept
         // The lease ran out under this attempt, and whoever took the row over has no bytes to go on with.
-        mine = await this.#takeOver(kept, actor)
+        mine = await this.#takeOver(kept, room, actor)
       }
       return replay(mine)
     } finally {
@@ -162,22 +163,31 @@ export class Intake {
 
   /**
    * The same bytes came again. Whoever works on the first request may finish it; if it was left behind by a crash, these
-   * bytes are the only ones there are, so this one goes on with them. Answers a pending row only where it is ours now.
+   * bytes are the only ones there are, so this one goes on with them, also where the row has failed for want of them.
+   * Answers a pending row only where it is ours now.
    *
    * @throws `timeout` while the first request is still at work: a row that only another request's bytes can finish is
    * not to be promised.
    */
-  async #takeOver(record: AssetRecord, actor: Actor): Promise<AssetRecord> {
+  async #takeOver(record: AssetRecord, room: Reopening, actor: Actor): Promise<AssetRecord> {
     const { catalogue, clock } = this.#parts
     let found = record
-    for (let waited = 0; found.state === 'pending'; waited += replayPause) {
-      const claimed = await catalogue.claim(found.id, found.attempt, this.#leases.seconds, actor)
-      if (claimed !== undefined) return claimed
-      if (this.closing) throw stopping()
-      if (waited >= this.#patience) throw stillAtWork()
-      await clock.sleep(replayPause, this.#stopping.signal)
-      const now = await catalogue.get(found.id, { role: 'system' })
+    for (let waited = 0; found.state === 'pending' || found.state === 'failed'; waited += replayPause) {
+      const { id, attempt, state } = found
+      const taken =
+        state === 'failed'
+          ? await catalogue.reopen(id, attempt, room, actor)
+          : await catalogue.claim(id, attempt, room.lease, actor)
+      if (taken !== undefined) return taken
+      if (state === 'pending') {
+        if (this.closing) throw stopping()
+        if (waited >= this.#patience) throw stillAtWork()
+        await clock.sleep(replayPause, this.#stopping.signal)
+      }
+      const now = await catalogue.get(id, { role: 'system' })
       if (now === undefined) throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
+      // Failed for good, then: what it failed for stands.
+      if (state === 'failed' && now.state === 'failed' && now.attempt === attempt) return now
       found = now
     }
     return found
@@ -273,7 +283,8 @@ export class Intake {
     if (kept === undefined) throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
     // Overtaken by the same request, which holds the bytes too and has not ended.
     if (kept.state === 'pending' && kept.sourceUrl === null) throw stillAtWork()
-    return replay(kept)
+    // Bytes are here still, and may go on in a row that was given up for want of them.
+    return record.sourceUrl === null && kept.state === 'failed' ? kept : replay(kept)
   }
 
   /** Marks what went wrong: put off what may yet work and has a source to try again, else failed for good. */
@@ -283,7 +294,7 @@ export class Intake {
     if (!hopeful || record.sourceUrl === null) {
       const told = { code: problem.code, message: problem.message }
       // Only the caller has these bytes. Sent again under the same idempotency key, they are a new try.
-      await catalogue.fail(record.id, record.attempt, told, actor, { releaseKey: hopeful })
+      await catalogue.fail(record.id, record.attempt, told, actor, { reopenable: hopeful })
       throw withAsset(problem, record.id)
     }
     const message =

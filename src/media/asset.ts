@@ -2,7 +2,7 @@
  * An asset is one piece of media: a catalogue row and, when `stored`, exactly one object.
  *
  * Its life: `pending -> stored -> deleting -> (row purged)`, `pending -> failed`, and a pending or failed asset may be
- * deleted too. Whoever changes a state holds the `attempt` it read: a newer attempt makes the older one powerless.
+ * deleted too. An import of bytes that failed with its process is pending again when its request comes again. Whoever changes a state holds the `attempt` it read: a newer attempt makes the older one powerless.
  */
 export const assetStates = ['pending', 'stored', 'failed', 'deleting'] as const
 export type AssetState = (typeof assetStates)[number]
@@ -21,7 +21,7 @@ export type StoreName = (typeof storeNames)[number]
 const transitions: Readonly<Record<AssetState, readonly (AssetState | 'purged')[]>> = {
   pending: ['stored', 'failed', 'deleting'],
   stored: ['deleting'],
-  failed: ['deleting'],
+  failed: ['deleting', 'pending'],
   deleting: ['purged'],
 }
 

@@ -61,7 +61,7 @@ async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<v
     claimed.sourceUrl === null
       ? { code: 'source_unavailable', message: 'The import was interrupted and its bytes are gone. Send them again.' }
       : { code: 'collection_not_found', message: `The collection '${claimed.collection}' is no longer declared.` }
-  await catalogue.fail(claimed.id, claimed.attempt, problem, system, { releaseKey: claimed.sourceUrl === null })
+  await catalogue.fail(claimed.id, claimed.attempt, problem, system, { reopenable: claimed.sourceUrl === null })
 }
 
 /**

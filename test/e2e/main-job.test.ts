@@ -152,6 +152,7 @@ describe.each(backends)('a picture behind a dying link, on $name', ({ start }) =
   it('can be found again in the bucket alone, which knows nothing of the prompt', async () => {
     const { asset } = await rescue({
       owner: 'Zoë/42',
+      attributes: { model: 'flux' },
       provenance: { prompt: 'a secret lighthouse', settings: { note: 'secret too' } },
       filename: 'secret name.png',
     })
@@ -162,6 +163,7 @@ describe.each(backends)('a picture behind a dying link, on $name', ({ start }) =
       collection: 'generations',
       sha256: service.source.sha256,
       created: asset.createdAt,
+      attributes: '{"model":"flux"}',
       width: '64',
       height: '48',
     })

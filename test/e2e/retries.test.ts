@@ -162,6 +162,35 @@ describe.each(backends)('on $name', ({ start }) => {
       expect(await objects()).toHaveLength(1)
     })
 
+    it('that failed for bytes takes them in the same row when they come again under the same key', async () => {
+      const { fields, objects } = fresh('/picture.png')
+      const source = { base64: service.source.png.toString('base64') }
+      const key = { 'idempotency-key': newAssetId() }
+      puts = 'fail'
+      try {
+        const [first, second] = [await api.import(source, fields, key), await api.import(source, fields, key)]
+        const failed = await readProblem(first)
+        expect(await readProblem(second)).toMatchObject({ status: 503, asset: failed.asset })
+        // The key stays this request's, whatever became of it.
+        const other = await api.import({ url: service.source.url('/picture.png') }, fields, key)
+        expect(await readProblem(other)).toMatchObject({ status: 409, code: 'idempotency_conflict' })
+        puts = 'ok'
+        const kept = await api.keep(source, fields, key)
+        expect(kept.id).toBe(failed.asset)
+        await expectPicture(kept.id)
+        expect(await actions(kept.id)).toEqual([
+          ...['asset.stored', 'asset.reopened', 'asset.failed'],
+          ...['asset.reopened', 'asset.failed', 'asset.reserved'],
+        ])
+        expect(await api.keep(source, fields, key)).toMatchObject({ id: kept.id })
+        const wallet = String(fields.attributes.wallet)
+        expect((await api.list(`?attributes.wallet=${wallet}`)).assets).toHaveLength(1)
+      } finally {
+        puts = 'ok'
+      }
+      expect(await objects()).toHaveLength(1)
+    })
+
     it('that errs after it did its work has one object, and the caller its asset', async () => {
       const { url, fields, objects } = fresh('/picture.png')
       puts = 'applied-but-errored'

@@ -1,6 +1,7 @@
 /** Each owner's assets are nobody else's: by every call, with real tokens, under row-level security. */
 import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { newAssetId } from '../../src/media/index.ts'
 import { apiKey } from '../support/http.ts'
 import { type ApiClient, type AssetAnswer, backends, open, readProblem, type Service } from '../support/service.ts'
@@ -35,6 +36,15 @@ describe.each(backends)('owners on $name', ({ start }) => {
     expect(await alice.asset(hers.id)).toMatchObject({ provenance: { prompt: 'hers' } })
     const content = await alice.call(`/v1/assets/${hers.id}/content`)
     expect((await open(content.headers.get('location'))).bytes).toEqual(service.source.png)
+  })
+
+  it('are reported to about their own alone, and rebuild nothing', async () => {
+    const shown = z.looseObject({ rows: z.array(z.looseObject({ name: z.string() })), total: z.looseObject({}) })
+    const reported = shown.parse(await (await alice.call('/v1/report?by=owner&prices=r2')).json())
+    expect(reported.rows.map(({ name }) => name)).toEqual(['alice'])
+    expect(reported.total).toMatchObject({ objects: 1, bytes: hers.size })
+    expect((await readProblem(await alice.call('/v1/report?owner=bob'))).code).toBe('forbidden')
+    expect((await readProblem(await alice.call('/v1/rebuild', { body: {} }))).code).toBe('forbidden')
   })
 
   it('are told 404 for another’s asset, in the words for one that never was', async () => {

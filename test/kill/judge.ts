@@ -81,9 +81,7 @@ export async function judgeRemains(
   const stored = rows.filter(({ state }) => state === 'stored')
   const keys = new Set(stored.map(({ key }) => key))
   const byOrder = new Map<string, string[]>()
-  // Bytes that were lost with their process fail and let go of their key (decision 5): sent again, they are a new try.
-  const living = rows.filter(({ state }) => state !== 'failed')
-  for (const { id, order } of living) byOrder.set(order, [...(byOrder.get(order) ?? []), id])
+  for (const { id, order } of rows) byOrder.set(order, [...(byOrder.get(order) ?? []), id])
 
   return {
     lost: [...ledger.kept.keys()].filter((id) => byId.get(id)?.state !== 'stored').map((id) => `${id}: no stored row`),
@@ -94,7 +92,7 @@ export async function judgeRemains(
     undead: [...ledger.deleted].filter((id) => byId.has(id)).map((id) => `${id}: the row is there`),
     doubled: [
       ...[...byOrder].filter(([, ids]) => ids.length > 1).map(([order, ids]) => `${order}: ${ids.join(', ')}`),
-      ...living
+      ...rows
         .filter(({ id, order }) => (ledger.assetOf(order) ?? id) !== id)
         .map(({ id, order }) => `${order}: answered with ${ledger.assetOf(order)}, the row is ${id}`),
     ],

@@ -111,6 +111,7 @@ function checkAudit(rows: ReadonlyMap<string, RawAsset>, audit: RawCatalogue['au
     'asset.reserved': 'pending',
     'asset.stored': 'stored',
     'asset.failed': 'failed',
+    'asset.reopened': 'pending',
     'asset.deleting': 'deleting',
     'asset.purged': 'purged',
   }

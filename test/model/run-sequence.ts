@@ -134,14 +134,25 @@ class Run {
     const request = `${act.source}:${act.content}`
     const slot = `${owner}/${act.idempotency}`
     const idempotency = act.idempotency === null ? {} : { idempotencyKey: `key-${act.idempotency}` }
-    const asset = await this.world.keepsake.import('small', { source, owner, ...idempotency })
+    const asset = await this.world.keepsake
+      .import('small', { source, owner, ...idempotency })
+      .catch((error: unknown) => {
+        // A failure that names its asset says whose the key is, too.
+        const id = this.#subject.KeepsakeError.is(error) ? error.details.asset : undefined
+        if (act.idempotency !== null && typeof id === 'string') this.#used(slot, id, request)
+        throw error
+      })
     this.#heard(asset, [hashOf(bytes), hashOf(contentOf(act.content + contents))])
-    if (act.idempotency === null) return
+    if (act.idempotency !== null) this.#used(slot, asset.id, request)
+  }
+
+  /** A key is for one request and one asset, whatever became of it. */
+  #used(slot: string, id: string, request: string): void {
     const known = this.#keyed.get(slot)
-    if (known !== undefined && known !== asset.id) throw new Violation('I5', `${slot} gave ${known}, then ${asset.id}`)
+    if (known !== undefined && known !== id) throw new Violation('I5', `${slot} gave ${known}, then ${id}`)
     const before = this.#requests.get(slot)
     if (before !== undefined && before !== request) throw new Violation('I5', `${slot} took ${before} and ${request}`)
-    this.#keyed.set(slot, asset.id)
+    this.#keyed.set(slot, id)
     this.#requests.set(slot, request)
   }
 

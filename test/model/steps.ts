@@ -58,7 +58,7 @@ const method = fc.oneof(
   { weight: 5, arbitrary: fc.constant('put') },
   { weight: 5, arbitrary: fc.constant('confirm') },
   { weight: 3, arbitrary: fc.constantFrom('head', 'delete', 'assignKey') },
-  { weight: 3, arbitrary: fc.constantFrom('reserve', 'claim', 'beginDelete', 'purge', 'open') },
+  { weight: 3, arbitrary: fc.constantFrom('reserve', 'claim', 'reopen', 'beginDelete', 'purge', 'open') },
   { weight: 2, arbitrary: fc.constantFrom('fail', 'postpone', 'get', 'due', 'dueRetiredKeys', 'sweptRetiredKeys') },
   { weight: 1, arbitrary: fc.constantFrom('recordIssuedUrls', 'getMany', 'list') },
 )

@@ -35,6 +35,7 @@ const catalogueWrites = [
   'assignKey',
   'confirm',
   'fail',
+  'reopen',
   'postpone',
   'renew',
   'claim',

@@ -16,5 +16,6 @@ export function plainVerbs(verbs: Verbs): Verbs {
     urls: (...given) => verbs.urls(...given),
     read: (...given) => verbs.read(...given),
     audit: (...given) => verbs.audit(...given),
+    report: (...given) => verbs.report(...given),
   }
 }

@@ -42,7 +42,9 @@ describe('/openapi.json', () => {
       'GET /v1/audit',
       'GET /v1/collections',
       'GET /v1/collections/{collection}/assets',
+      'GET /v1/report',
       'POST /v1/collections/{collection}/imports',
+      'POST /v1/rebuild',
       'POST /v1/urls',
     ])
   })

@@ -92,7 +92,11 @@ export class Uploads {
   ): Promise<{ readonly asset: AssetRecord; readonly upload: UploadTicket | null }> {
     this.#requireRunning()
     const upload = parseUpload(collection, request, actor)
-    const { asset, replayed } = await this.#reserve(collection, upload, actor)
+    const reserved = await this.#reserve(collection, upload, actor)
+    const reopened =
+      reserved.asset.state === 'failed' ? await this.#reopen(reserved.asset, collection, upload, actor) : undefined
+    const asset = reopened ?? reserved.asset
+    const replayed = reserved.replayed && reopened === undefined
     if (replayed && asset.state !== 'pending') return { asset: settled(asset), upload: null }
     const terms = asset.upload
     if (terms === null) throw new KeepsakeError('internal', 'The row of an upload has no terms.')
@@ -181,7 +185,7 @@ export class Uploads {
       record.attempt,
       collection === undefined ? { code: problem.code, message: problem.message } : told,
       actor,
-      { releaseKey: true, onlyDue: true },
+      { reopenable: true, onlyDue: true },
     )
     if (failed === undefined) return
     await this.#remove(record)
@@ -229,29 +233,27 @@ export class Uploads {
     }
   }
 
-  #reservation(collection: Collection, upload: Upload): Reservation {
-    const { contentType, size, sha256, owner, attributes, provenance, filename, idempotency } = upload
-    const { partThreshold = 16 * mebibyte, partSize } = this.#parts.uploads ?? {}
-    const inParts = upload.partSize !== null || size > partThreshold
-    const terms: UploadTerms = {
-      size,
-      sha256,
-      partSize: inParts ? planParts(size, upload.partSize ?? partSize).partSize : null,
-      uploadId: null,
-    }
-    const id = newAssetId()
-    const kind = kindOf(contentType)
-    const key = collection.key.render({
+  /** The same request after its first upload was given up: one row for an idempotency key, under a new key of the store. */
+  async #reopen(record: AssetRecord, collection: Collection, upload: Upload, actor: Actor) {
+    const { id, attempt, createdAt } = record
+    const planned = this.#planned(collection, upload, { id, attempt: attempt + 1, createdAt })
+    return this.#parts.catalogue.reopen(
       id,
-      attempt: 1,
-      owner,
-      collection: collection.name,
-      kind,
-      extension: extensionOf(contentType),
-      // The one time that this machine's clock names: the database's is only known once the row is there.
-      createdAt: this.#parts.clock.now(),
-      attributes,
-    })
+      attempt,
+      { lease: this.#leaseOf(planned.terms), reservedBytes: upload.size, quota: collection.quota, upload: planned },
+      actor,
+    )
+  }
+
+  #leaseOf({ partSize }: UploadTerms): number {
+    return partSize === null ? this.#parts.expiresIn + grace : this.#resumeWithin
+  }
+
+  #reservation(collection: Collection, upload: Upload): Reservation {
+    const { size, owner, attributes, provenance, filename, idempotency } = upload
+    const id = newAssetId()
+    // The one time that this machine's clock names: the database's is only known once the row is there.
+    const planned = this.#planned(collection, upload, { id, attempt: 1, createdAt: this.#parts.clock.now() })
     return {
       id,
       collection: collection.name,
@@ -261,12 +263,33 @@ export class Uploads {
       filename,
       sourceUrl: null,
       sourceExpiresAt: null,
-      lease: terms.partSize === null ? this.#parts.expiresIn + grace : this.#resumeWithin,
+      lease: this.#leaseOf(planned.terms),
       reservedBytes: size,
       quota: collection.quota,
-      upload: { key, kind, contentType, terms },
+      upload: planned,
       idempotency,
     }
+  }
+
+  /** What is fixed of an upload from the start: its key, its type as announced, its parts. */
+  #planned(
+    collection: Collection,
+    upload: Upload,
+    row: Pick<AssetRecord, 'id' | 'attempt' | 'createdAt'>,
+  ): NonNullable<Reservation['upload']> {
+    const { contentType, size, sha256, owner, attributes } = upload
+    const { partThreshold = 16 * mebibyte, partSize } = this.#parts.uploads ?? {}
+    const inParts = upload.partSize !== null || size > partThreshold
+    const terms: UploadTerms = {
+      size,
+      sha256,
+      partSize: inParts ? planParts(size, upload.partSize ?? partSize).partSize : null,
+      uploadId: null,
+    }
+    const kind = kindOf(contentType)
+    const extension = extensionOf(contentType)
+    const key = collection.key.render({ ...row, owner, collection: collection.name, kind, extension, attributes })
+    return { key, kind, contentType, terms }
   }
 
   /** The store's side of an upload in parts, after the row: whatever becomes of this, the row's key leads to it. */
@@ -290,7 +313,7 @@ export class Uploads {
       const told = { code: problem.code, message: problem.message }
       // Nobody was given links. Where the catalogue fails too, the row's time runs out and it is settled then.
       const failed = await catalogue
-        .fail(record.id, record.attempt, told, actor, { releaseKey: true })
+        .fail(record.id, record.attempt, told, actor, { reopenable: true })
         .catch(() => undefined)
       if (failed !== undefined) await this.#remove(record)
       throw withAsset(problem, record.id)
