@@ -14,6 +14,10 @@ const actions = [
   'asset.failed',
   'asset.deleting',
   'asset.purged',
+  'asset.retention',
+  'asset.missing',
+  'asset.corrupt',
+  'asset.recovered',
   'url.issued',
 ] as const satisfies readonly AuditAction[]
 

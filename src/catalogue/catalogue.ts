@@ -1,4 +1,7 @@
 import type { AssetProblem, AssetRecord, AssetState, MediaKind, Provenance, StoreName } from '../media/index.ts'
+import type { HealthQueries } from './health.ts'
+import type { RetentionQueries } from './retention.ts'
+import type { WebhookQueries } from './webhooks.ts'
 
 /** Who acts. It stands in every audit row, and decides what row-level security shows. */
 export type Actor =
@@ -27,6 +30,8 @@ export type Reservation = {
   readonly quota: number | null
   /** With the fingerprint of the request, so that a replay is told from a different request. */
   readonly idempotency: { readonly key: string; readonly fingerprint: string } | null
+  /** Seconds to keep it once it is stored, 0 for ever. Left out: as its collection says. */
+  readonly keep?: number | undefined
 }
 
 /** What an attempt found out from the first bytes, written before the put. */
@@ -49,7 +54,7 @@ export type StoredContent = {
   readonly width: number | null
   readonly height: number | null
   readonly duration: number | null
-  /** Seconds until retention ends, from now, or null for ever. */
+  /** Seconds until retention ends, from now, or null for ever; where the asset has no retention of its own. */
   readonly keep: number | null
 }
 
@@ -77,6 +82,10 @@ export type AuditAction =
   | 'asset.failed'
   | 'asset.deleting'
   | 'asset.purged'
+  | 'asset.retention'
+  | 'asset.missing'
+  | 'asset.corrupt'
+  | 'asset.recovered'
   | 'url.issued'
 
 export type AuditEntry = {
@@ -117,7 +126,7 @@ export type RetiredKey = { readonly key: string; readonly store: StoreName; read
  *
  * Errors: `catalogue_unavailable`; after it a change may have happened: read again, never undo.
  */
-export interface Catalogue {
+export interface Catalogue extends RetentionQueries, HealthQueries, WebhookQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.

@@ -1,10 +1,13 @@
 import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
+import { healthQueries } from './health.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { reserve } from './reserve.ts'
+import { retentionQueries } from './retention.ts'
 import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
 import type { Database } from './sql.ts'
 import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew } from './transitions.ts'
+import { webhookQueries } from './webhooks.ts'
 
 /** The catalogue over an open database, be it PostgreSQL or PGlite. It holds no state of its own. */
 export function createCatalogue(database: Database): Catalogue {
@@ -28,5 +31,8 @@ export function createCatalogue(database: Database): Catalogue {
     recordIssuedUrls: (urls, actor) => recordIssuedUrls(database, urls, actor),
     listAudit: (filter, actor) => listAudit(database, filter, actor),
     countByState: () => countByState(database),
+    ...retentionQueries(database),
+    ...healthQueries(database),
+    ...webhookQueries(database),
   }
 }

@@ -12,6 +12,19 @@ export type {
   StoredContent,
 } from './catalogue.ts'
 export { createCatalogue } from './create-catalogue.ts'
+export type { CheckDepth, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
+export type { CleanupScope, OldAsset, OldAssets, RetentionChange } from './retention.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'
+export {
+  type Delivery,
+  type DeliveryFilter,
+  type DeliveryOutcome,
+  type DeliveryState,
+  deliveryStates,
+  type RegisteredEndpoint,
+  type TakenDelivery,
+  type WebhookEvent,
+  webhookEvents,
+} from './webhooks.ts'

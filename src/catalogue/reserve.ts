@@ -20,9 +20,10 @@ with key as (
   returning asset
 ), reserved as (
   insert into keepsake.assets (id, collection, owner, attributes, provenance, filename, source_url, source_expires_at,
-    until, counted, quota)
+    until, counted, quota, keep)
   select $1::uuid, $2::text, $3::text, $4::jsonb, $5::jsonb, $6::text, $7::text, $8::timestamptz,
-    keepsake.now() + make_interval(secs => $9::float8), $10::bigint, $11::bigint
+    keepsake.now() + make_interval(secs => $9::float8), $10::bigint, $11::bigint,
+    $16::bigint
   where $12::text is null or exists (select from key)
   returning ${assetColumns}
 ), audited as (
@@ -75,6 +76,7 @@ async function insert(sql: Sql, reservation: Reservation, actor: Actor): Promise
     reservation.idempotency?.fingerprint ?? null,
     actorName(actor),
     actor.requestId ?? null,
+    reservation.keep ?? null,
   ])
   return parseAsset(rows)
 }
