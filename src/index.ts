@@ -2,9 +2,19 @@
  * Keepsake: media storage for apps whose users and models make images, audio and video. This is the package's main
  * door; the others are `keepsake/s3`, `keepsake/embedded-s3`, `keepsake/http` and `keepsake/testing`.
  */
-export type { Actor, AuditAction, AuditEntry, AuditFilter } from './catalogue/index.ts'
+export type {
+  Actor,
+  AuditAction,
+  AuditEntry,
+  AuditFilter,
+  Delivery,
+  DeliveryFilter,
+  HealthFacts,
+  UpkeepRun,
+  WebhookEvent,
+} from './catalogue/index.ts'
 export { defineConfig, type KeepsakeConfig } from './config/index.ts'
-export type { ImportSource } from './intake/index.ts'
+export type { ImportSource, KeepFor } from './intake/index.ts'
 export { type CreateOptions, createKeepsake } from './keepsake.ts'
 export type { Logger } from './logger.ts'
 export {
@@ -25,11 +35,25 @@ export {
   type UrlSource,
 } from './media/index.ts'
 export type {
+  AssetChanges,
+  CleanupProgress,
+  CleanupRequest,
+  CleanupResult,
+  VerifyLevel,
+  VerifyProgress,
+  VerifyRequest,
+  VerifyResult,
+  WebhookEndpointStatus,
+  Webhooks,
+  WebhookTest,
+} from './upkeep/index.ts'
+export type {
   AssetUrl,
   ImportRequest,
   Keepsake,
   ListRequest,
   PartHealth,
+  RunAs,
   UrlOptions,
   Verbs,
 } from './verbs.ts'

@@ -12,7 +12,7 @@ export type {
   StoredContent,
 } from './catalogue.ts'
 export { createCatalogue } from './create-catalogue.ts'
-export type { CheckDepth, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
+export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
 export type { CleanupScope, OldAsset, OldAssets, RetentionChange } from './retention.ts'

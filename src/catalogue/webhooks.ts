@@ -211,13 +211,20 @@ set attempts = d.attempts + 1, due_at = keepsake.now() + make_interval(secs => $
 from due where d.id = due.id
 returning ${columnsOfD}, d.payload`
 
+// An endpoint that takes something again, a test or a replay, is not gone any more.
 const endText = `
+with ended as (
 update keepsake.webhook_deliveries
 set state = $3::text, status = $4::integer, problem = $5::text,
   due_at = keepsake.now() + make_interval(secs => $6::float8),
   ended_at = case when $3::text = 'pending' then null else keepsake.now() end
 where id = $1::bigint and attempts = $2::integer and state = 'pending'
-returning id`
+returning id, endpoint
+), enabled as (
+  update keepsake.webhook_endpoints e set disabled_at = null from ended
+  where e.id = ended.endpoint and e.disabled_at is not null and $3::text = 'delivered'
+)
+select id from ended`
 
 const releaseText = `
 update keepsake.webhook_deliveries set due_at = keepsake.now(), attempts = attempts - 1

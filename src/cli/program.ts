@@ -2,6 +2,8 @@ import { Command } from 'commander'
 import { addAssetCommands } from './commands/assets.ts'
 import { createCommands } from './commands/commands.ts'
 import { addServingCommands } from './commands/serving.ts'
+import { addVerifyCommands } from './commands/verify.ts'
+import { addWebhookCommands } from './commands/webhooks.ts'
 import type { ExitCode } from './failure.ts'
 import type { Io } from './io.ts'
 
@@ -40,6 +42,8 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
     .addHelpText('after', exitCodeHelp)
   const commands = createCommands(program, io, done)
   addAssetCommands(commands)
+  addVerifyCommands(commands)
+  addWebhookCommands(commands)
   addServingCommands(commands)
   return program
 }

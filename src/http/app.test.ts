@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { gif, startSource, startTestServer, type TestServer } from '../../test/support/http.ts'
+import { plainVerbs } from '../../test/support/verbs.ts'
 import { KeepsakeError, newAssetId } from '../media/index.ts'
 import type { Keepsake } from '../verbs.ts'
 import {
@@ -347,17 +348,7 @@ describe('delete', () => {
 })
 
 function bound(keepsake: Keepsake, actor: Parameters<Keepsake['as']>[0]) {
-  const verbs = keepsake.as(actor)
-  return {
-    import: verbs.import.bind(verbs),
-    get: verbs.get.bind(verbs),
-    list: verbs.list.bind(verbs),
-    delete: verbs.delete.bind(verbs),
-    url: verbs.url.bind(verbs),
-    urls: verbs.urls.bind(verbs),
-    read: verbs.read.bind(verbs),
-    audit: verbs.audit.bind(verbs),
-  }
+  return plainVerbs(keepsake.as(actor))
 }
 
 describe('audit', () => {
@@ -381,7 +372,7 @@ describe('addresses', () => {
     expect(await problemOf(await server.call('/v2/assets'))).toMatchObject({ status: 404, code: 'route_not_found' })
     expect(await problemOf(await server.call('/v1/nothing'))).toMatchObject({ status: 404, code: 'route_not_found' })
     const wrong = await server.call(`/v1/assets/${newAssetId()}`, { method: 'PUT' })
-    expect(wrong.headers.get('allow')?.split(', ').sort()).toEqual(['DELETE', 'GET', 'HEAD'])
+    expect(wrong.headers.get('allow')?.split(', ').sort()).toEqual(['DELETE', 'GET', 'HEAD', 'PATCH'])
     expect(await problemOf(wrong)).toMatchObject({ status: 405, code: 'method_not_allowed' })
   })
 

@@ -13,11 +13,14 @@ import { answerInvalid, answerProblem, toKeepsakeError } from './problem.ts'
 import { logRequests } from './request-log.ts'
 import { addAssetRoutes } from './routes/assets.ts'
 import { addAuditRoute } from './routes/audit.ts'
+import { addCleanupRoute } from './routes/cleanup.ts'
 import { addCollectionRoutes } from './routes/collections.ts'
 import { addDocsRoutes } from './routes/docs.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
+import { addVerifyRoute } from './routes/verify.ts'
+import { addWebhookRoutes } from './routes/webhooks.ts'
 
 export type HttpAppOptions = {
   readonly keepsake: Keepsake
@@ -84,6 +87,9 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addLinkRoutes(app)
   addCollectionRoutes(app, keepsake)
   addAuditRoute(app)
+  addVerifyRoute(app, keepsake)
+  addCleanupRoute(app, keepsake)
+  addWebhookRoutes(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
   addDocsRoutes(app, version)
   return app
@@ -115,7 +121,7 @@ const secureHeaders = createMiddleware<HttpEnv>(async (c, next) => {
 function corsFor(origins: readonly string[]) {
   return cors({
     origin: [...origins],
-    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
     allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'X-Request-Id'],
     exposeHeaders: ['Location', 'Retry-After', 'X-Request-Id'],
     maxAge: 600,

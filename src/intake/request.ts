@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Actor } from '../catalogue/index.ts'
 import { type Collection, KeepsakeError, type Provenance, parseAttributes } from '../media/index.ts'
+import { type KeepFor, requestedKeep } from './keep-for.ts'
 import type { ImportSource } from './source.ts'
 import { fingerprintSource } from './source-fingerprint.ts'
 
@@ -34,6 +35,7 @@ const importSchema = z.strictObject({
     .string()
     .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
     .optional(),
+  keep: z.union([z.number(), z.string(), z.null()]).optional(),
 })
 
 export type ImportRequest = {
@@ -46,6 +48,11 @@ export type ImportRequest = {
   readonly filename?: string
   /** 1 to 255 visible ASCII characters. The same request under the same key gives the same asset, however often. */
   readonly idempotencyKey?: string
+  /**
+   * How long to keep it once it is stored: seconds or a text such as `'30d'`; null for ever. Default: as the collection
+   * says. A user may only ask for less than that.
+   */
+  readonly keep?: KeepFor | undefined
 }
 
 /** A checked import request. */
@@ -55,6 +62,8 @@ export type Import = {
   readonly attributes: Readonly<Record<string, string>>
   readonly provenance: Provenance
   readonly filename: string | null
+  /** Seconds, 0 for ever; left out as the collection says. */
+  readonly keep?: number
   readonly idempotency: { readonly key: string; readonly fingerprint: string } | null
 }
 
@@ -81,11 +90,13 @@ export async function parseImport(collection: Collection, request: ImportRequest
   }
   const owner = actor.role === 'user' ? actor.owner : (parsed.data.owner ?? defaultOwner)
   const attributes = parseAttributes(collection, parsed.data.attributes ?? {})
+  const keep = requestedKeep(parsed.data.keep, collection, actor)
   const cleaned = {
     owner,
     attributes,
     provenance,
     filename: filename === undefined ? null : cleanFilename(filename),
+    ...(keep === undefined ? {} : { keep }),
   }
   if (idempotencyKey === undefined) return { source, ...cleaned, idempotency: null }
   const fingerprint = createHash('sha256')

@@ -84,8 +84,11 @@ export async function finishDelete(
   return parts.catalogue.purge(record.id, record.attempt, actor)
 }
 
-/** The end of retention is the same delete as anybody's. */
+/**
+ * The end of retention is the same delete as anybody's. Whether it has come is for the catalogue to say: a nudge comes
+ * early, and the asset may have been pinned or kept longer since it was read.
+ */
 async function expire(parts: UpkeepParts, record: AssetRecord): Promise<void> {
-  const deleting = await parts.catalogue.beginDelete(record.id, lease, system)
+  const deleting = await parts.catalogue.beginExpiry(record.id, lease, system)
   if (deleting) await finishDelete(parts, deleting, system)
 }

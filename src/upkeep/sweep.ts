@@ -21,6 +21,7 @@ export async function sweep(parts: UpkeepParts, signal: AbortSignal): Promise<vo
   await sweepRetiredKeysLogged(parts, signal)
   await sweepDue(parts, signal)
   await sweepRetiredKeysLogged(parts, signal)
+  await parts.catalogue.forgetDeliveries()
 }
 
 /** A bucket that refuses deletes must not keep imports from being brought forward. */

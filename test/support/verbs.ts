@@ -1,0 +1,16 @@
+import type { Verbs } from '../../src/verbs.ts'
+
+/** Verbs as a plain object, to lay others over some of them. */
+export function plainVerbs(verbs: Verbs): Verbs {
+  return {
+    import: (...given) => verbs.import(...given),
+    get: (...given) => verbs.get(...given),
+    list: (...given) => verbs.list(...given),
+    delete: (...given) => verbs.delete(...given),
+    update: (...given) => verbs.update(...given),
+    url: (...given) => verbs.url(...given),
+    urls: (...given) => verbs.urls(...given),
+    read: (...given) => verbs.read(...given),
+    audit: (...given) => verbs.audit(...given),
+  }
+}
