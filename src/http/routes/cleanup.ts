@@ -27,23 +27,21 @@ const cleanupInput = strict({
 const count = z.int()
 const time = z.string().openapi({ format: 'date-time' })
 
-const cleanupLine = z
-  .union([
-    z.strictObject({ type: z.literal('progress'), assets: count, deleted: count }),
-    z.strictObject({
-      type: z.literal('result'),
-      dryRun: z.boolean(),
-      before: time.openapi({ description: 'What was made before this counts as old.' }),
-      assets: count.openapi({ description: 'Old ones that were found.' }),
-      bytes: count,
-      pinned: count.openapi({ description: 'As old, and left alone because they are pinned.' }),
-      oldest: time.nullable(),
-      deleted: count,
-      deletedBytes: count,
-      unfinished: count,
-    }),
-  ])
-  .openapi('CleanupLine')
+const cleanupLine = z.union([
+  z.strictObject({ type: z.literal('progress'), assets: count, deleted: count }),
+  z.strictObject({
+    type: z.literal('result'),
+    dryRun: z.boolean(),
+    before: time.openapi({ description: 'What was made before this counts as old.' }),
+    assets: count.openapi({ description: 'Old ones that were found.' }),
+    bytes: count,
+    pinned: count.openapi({ description: 'As old, and left alone because they are pinned.' }),
+    oldest: time.nullable(),
+    deleted: count,
+    deletedBytes: count,
+    unfinished: count,
+  }),
+])
 
 const cleanupRoute = createRoute({
   method: 'post',

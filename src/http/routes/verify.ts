@@ -29,35 +29,33 @@ const verifyInput = strict({
 
 const count = z.int()
 
-const verifyLine = z
-  .union([
-    z.strictObject({
-      type: z.literal('progress'),
-      checked: count,
-      missing: count,
-      corrupt: count,
-      unknown: count,
-      found: z
-        .strictObject({ asset: z.string(), owner: z.string(), key: z.string(), health: z.enum(assetHealths) })
-        .optional()
-        .openapi({ description: 'An asset that is not well.' }),
-    }),
-    z.strictObject({
-      type: z.literal('result'),
-      level: z.enum(verifyLevels),
-      checked: count.openapi({ description: 'Looked at with an outcome.' }),
-      ok: count,
-      missing: count,
-      corrupt: count,
-      marked: count.openapi({ description: 'Whose health was changed for the worse.' }),
-      recovered: count,
-      unknown: count.openapi({ description: 'The store refused or failed; their health is as it was.' }),
-      unproven: count.openapi({ description: 'At the level `checksum`: the store keeps no hash of the bytes.' }),
-      bytesRead: count,
-      complete: z.boolean().openapi({ description: 'Every asset had its turn before the budget was spent.' }),
-    }),
-  ])
-  .openapi('VerifyLine')
+const verifyLine = z.union([
+  z.strictObject({
+    type: z.literal('progress'),
+    checked: count,
+    missing: count,
+    corrupt: count,
+    unknown: count,
+    found: z
+      .strictObject({ asset: z.string(), owner: z.string(), key: z.string(), health: z.enum(assetHealths) })
+      .optional()
+      .openapi({ description: 'An asset that is not well.' }),
+  }),
+  z.strictObject({
+    type: z.literal('result'),
+    level: z.enum(verifyLevels),
+    checked: count.openapi({ description: 'Looked at with an outcome.' }),
+    ok: count,
+    missing: count,
+    corrupt: count,
+    marked: count.openapi({ description: 'Whose health was changed for the worse.' }),
+    recovered: count,
+    unknown: count.openapi({ description: 'The store refused or failed; their health is as it was.' }),
+    unproven: count.openapi({ description: 'At the level `checksum`: the store keeps no hash of the bytes.' }),
+    bytesRead: count,
+    complete: z.boolean().openapi({ description: 'Every asset had its turn before the budget was spent.' }),
+  }),
+])
 
 const verifyRoute = createRoute({
   method: 'post',
