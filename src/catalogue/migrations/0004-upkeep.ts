@@ -69,8 +69,13 @@ create index webhook_deliveries_by_age on keepsake.webhook_deliveries (created_a
 create function keepsake.announce() returns trigger language plpgsql security definer set search_path = '' as $$
 declare
   happened text := case new.action when 'asset.deleting' then 'asset.deleted' else new.action end;
-  event uuid := gen_random_uuid();
+  event uuid;
 begin
+  -- Most installations have none, and then a change pays for this look alone.
+  if not exists (select from keepsake.webhook_endpoints) then
+    return null;
+  end if;
+  event := gen_random_uuid();
   insert into keepsake.webhook_deliveries (event, endpoint, type, asset, payload)
   select event, endpoint.id, happened, new.asset, json_build_object(
     'type', happened,
