@@ -12,7 +12,14 @@ import {
   normalizeAttribute,
 } from './media/index.ts'
 import type { ObjectStore } from './stores/index.ts'
-import { finishDelete, type Report, type ReportRequest, report } from './upkeep/index.ts'
+import {
+  type AssetChanges,
+  changeRetention,
+  finishDelete,
+  type Report,
+  type ReportRequest,
+  report,
+} from './upkeep/index.ts'
 import type { AssetUrl, ImportRequest, ListRequest, UploadProgress, UrlOptions, Verbs } from './verbs.ts'
 
 export type VerbParts = {
@@ -115,6 +122,11 @@ export class BoundVerbs implements Verbs {
       await jobs.nudge(id, 1)
       return { done: false }
     }
+  }
+
+  async update(id: string, changes: AssetChanges): Promise<Asset> {
+    const { catalogue } = this.#parts
+    return this.#present(await changeRetention(catalogue, () => this.#find(id), changes, this.#actor))
   }
 
   async url(id: string, options: UrlOptions = {}): Promise<AssetUrl> {

@@ -2,12 +2,25 @@ import { BoundVerbs } from './bound-verbs.ts'
 import type { Actor, Catalogue } from './catalogue/index.ts'
 import type { Clock } from './clock.ts'
 import { Delivery } from './delivery/index.ts'
-import { type GuardedFetch, Intake, type UploadSettings, Uploads } from './intake/index.ts'
+import { type GuardedFetch, type GuardedPost, Intake, type UploadSettings, Uploads } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
 import type { ObjectStore } from './stores/index.ts'
-import { rebuild, settle, sweep, UploadSweep } from './upkeep/index.ts'
+import {
+  announcing,
+  Courier,
+  cleanUp,
+  createWebhooks,
+  rebuild,
+  scheduledWork,
+  settle,
+  sweep,
+  type UpkeepSchedules,
+  UploadSweep,
+  verify,
+  type WebhookEndpoint,
+} from './upkeep/index.ts'
 import type { Keepsake, PartHealth } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
@@ -30,24 +43,34 @@ export type KeepsakeParts = {
   readonly uploads?: UploadSettings
   /** Seconds a caller waits before it is told `pending`. */
   readonly patience?: number
+  /** The receivers of events, and the way to them. Default: none. */
+  readonly webhooks?: { readonly endpoints: readonly WebhookEndpoint[]; readonly post: GuardedPost }
+  /** What runs by the clock. Default: nothing. */
+  readonly schedules?: UpkeepSchedules
   /** Throws while the catalogue's database does not answer. */
   readonly checkCatalogue: () => Promise<void>
   /** Lets go of what the parts stand on, after all work has ended. */
   readonly release: () => Promise<void>
 }
 
+/** Milliseconds that webhooks on their way get at a stop; what is not taken by then is sent again. */
+const courierGrace = 2000
 /** Seconds that imports under way get to finish at a stop. Container runtimes kill after ten seconds or more. */
 const drainSeconds = 7
 
 /** Puts the parts together: intake -> stores and catalogue -> delivery, with upkeep beside them. */
-export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
-  refusePublicWithoutAddress(parts)
-  const { catalogue, store, jobs, collections } = parts
+export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
+  refusePublicWithoutAddress(given)
+  const { endpoints, courier, catalogue } = openWebhooks(given)
+  const parts = { ...given, catalogue }
+  const { store, jobs, collections } = parts
   const intake = new Intake({ ...parts, storeName: 'primary' })
   const uploads = new Uploads(parts)
   const uploadSweep = new UploadSweep(parts)
   const upkeep = { ...parts, intake, uploads }
   const verbParts = { ...parts, intake, uploads, delivery: new Delivery(parts) }
+  // First: what happens from here on is written down for them.
+  await courier.start()
   await jobs.start({
     settle: async (id) => {
       const record = await catalogue.get(id, { role: 'system' })
@@ -58,6 +81,7 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
       await sweep(upkeep, signal)
     },
   })
+  for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {})) await jobs.schedule(name, cron, work)
 
   const as = (actor: Actor) => new BoundVerbs(verbParts, actor)
   const service = as({ role: 'service' })
@@ -69,6 +93,7 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
     await drain(grace)
     await jobs.stop()
+    await courier.stop(courierGrace)
     await store.close()
     await parts.release()
   }
@@ -82,6 +107,7 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     get: (id) => service.get(id),
     list: (collection, request) => service.list(collection, request),
     delete: (id) => service.delete(id),
+    update: (id, changes) => service.update(id, changes),
     url: (id, options) => service.url(id, options),
     urls: (assets, options) => service.urls(assets, options),
     read: (id) => service.read(id),
@@ -92,11 +118,26 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     collections,
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
     countByState: () => catalogue.countByState(),
+    upkeepState: async () => ({ ...(await catalogue.healthFacts()), runs: await catalogue.lastRuns() }),
+    verify: (request = {}, run = {}) => verify(parts, request, run.actor ?? { role: 'service' }, run),
+    cleanup: (request, run = {}) => cleanUp(parts, request, run.actor ?? { role: 'service' }, run),
+    webhooks: createWebhooks({ catalogue, courier, endpoints }),
     drain: () => drain(),
     close: ({ grace } = {}) => {
       closing ??= close(grace)
       return closing
     },
+  }
+}
+
+/** With receivers, every change of an asset makes the courier look. */
+function openWebhooks({ catalogue, clock, logger, webhooks }: KeepsakeParts) {
+  const endpoints = webhooks?.endpoints ?? []
+  const courier = new Courier({ catalogue, endpoints, clock, logger, post: webhooks?.post })
+  return {
+    endpoints,
+    courier,
+    catalogue: endpoints.length === 0 ? catalogue : announcing(catalogue, () => courier.wake()),
   }
 }
 

@@ -2,9 +2,19 @@
  * Keepsake: media storage for apps whose users and models make images, audio and video. This is the package's main
  * door; the others are `keepsake/s3`, `keepsake/embedded-s3`, `keepsake/http` and `keepsake/testing`.
  */
-export type { Actor, AuditAction, AuditEntry, AuditFilter } from './catalogue/index.ts'
+export type {
+  Actor,
+  AuditAction,
+  AuditEntry,
+  AuditFilter,
+  Delivery,
+  DeliveryFilter,
+  HealthFacts,
+  UpkeepRun,
+  WebhookEvent,
+} from './catalogue/index.ts'
 export { defineConfig, type KeepsakeConfig } from './config/index.ts'
-export type { ImportSource } from './intake/index.ts'
+export type { ImportSource, KeepFor } from './intake/index.ts'
 export { type CreateOptions, createKeepsake, type Keepsake } from './keepsake.ts'
 export type { Logger } from './logger.ts'
 export {
@@ -25,6 +35,10 @@ export {
   type UrlSource,
 } from './media/index.ts'
 export type {
+  AssetChanges,
+  CleanupProgress,
+  CleanupRequest,
+  CleanupResult,
   MonthlyCost,
   RebuildProgress,
   RebuildRequest,
@@ -33,6 +47,13 @@ export type {
   ReportFigures,
   ReportRequest,
   ReportRow,
+  VerifyLevel,
+  VerifyProgress,
+  VerifyRequest,
+  VerifyResult,
+  WebhookEndpointStatus,
+  Webhooks,
+  WebhookTest,
 } from './upkeep/index.ts'
 export type {
   AssetUrl,
@@ -40,6 +61,7 @@ export type {
   ListRequest,
   NamedPart,
   PartHealth,
+  RunAs,
   UploadedPart,
   UploadPart,
   UploadProgress,

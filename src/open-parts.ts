@@ -11,11 +11,12 @@ import type { KeepsakeParts } from './compose.ts'
 import type { EmbeddedS3Config, ResolvedConfig, S3Config } from './config/index.ts'
 import { type DataFolder, openDataFolder, preferredPort } from './data-folder/index.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
-import { createGuardedFetch } from './intake/index.ts'
+import { createGuardedFetch, createGuardedPost } from './intake/index.ts'
 import { createJobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { KeepsakeError } from './media/index.ts'
 import { awsCredentials, type ObjectStore, openS3Store } from './stores/index.ts'
+import { parseEndpoints } from './upkeep/index.ts'
 import { version } from './version.ts'
 
 /** Assets that the queue brings forward at the same time: most of them wait, for a source or for the store. */
@@ -49,15 +50,25 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     const { allowHosts, allowHttp, giveUpAfter } = config.imports
     const fetch = createGuardedFetch({ allowHosts, allowHttp, userAgent: `Keepsake/${version}` })
     opened(fetch, () => fetch.close())
+    const post = createGuardedPost({
+      allowHosts: config.webhooks.allowHosts,
+      allowSetting: 'KEEPSAKE_WEBHOOK_ALLOW_HOSTS',
+      userAgent: `Keepsake/${version}`,
+    })
+    opened(post, () => post.close())
+    const webhooks = { post, endpoints: parseEndpoints(config.webhooks.endpoints.map(revealed), post) }
     const store = await openStore(config.objectStore, config, folder, closers)
     // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
     const queue = queueDatabase(database, config)
-    const jobs = await createJobs({ database: queue, logger, concurrency: jobsAtOnce }).catch(
-      async (error: unknown) => {
-        await store.close()
-        throw error
-      },
-    )
+    const jobs = await createJobs({
+      database: queue,
+      logger,
+      concurrency: jobsAtOnce,
+      schedules: Object.keys(config.upkeep).length > 0,
+    }).catch(async (error: unknown) => {
+      await store.close()
+      throw error
+    })
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
@@ -71,6 +82,8 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       expiresIn: config.urls.expiresIn,
       baseUrl: config.urls.baseUrl,
       giveUpAfter,
+      webhooks,
+      schedules: config.upkeep,
       checkCatalogue: () => database.check(),
       release,
     }
@@ -79,6 +92,10 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     await release()
     throw error
   }
+}
+
+function revealed({ name, url, secrets, events }: ResolvedConfig['webhooks']['endpoints'][number]) {
+  return { name, url: url.reveal(), secrets: secrets.map((secret) => secret.reveal()), events }
 }
 
 function openDatabase(

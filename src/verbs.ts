@@ -1,7 +1,22 @@
-import type { Actor, AuditEntry, AuditFilter } from './catalogue/index.ts'
+import type { Actor, AuditEntry, AuditFilter, HealthFacts, UpkeepRun } from './catalogue/index.ts'
 import type { ImportRequest, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
-import type { RebuildProgress, RebuildRequest, RebuildResult, Report, ReportRequest } from './upkeep/index.ts'
+import type {
+  AssetChanges,
+  CleanupProgress,
+  CleanupRequest,
+  CleanupResult,
+  RebuildProgress,
+  RebuildRequest,
+  RebuildResult,
+  Report,
+  ReportRequest,
+  UpkeepRunOptions,
+  VerifyProgress,
+  VerifyRequest,
+  VerifyResult,
+  Webhooks,
+} from './upkeep/index.ts'
 
 export type ListRequest = {
   readonly owner?: string
@@ -82,6 +97,14 @@ export interface Verbs {
    */
   delete(id: string): Promise<{ done: boolean }>
 
+  /**
+   * Changes how long a stored asset is kept, or pins it. An owner may only bring the end forward; pinning is the
+   * service's.
+   *
+   * @throws `asset_not_found`, `asset_not_stored`, `forbidden`, `invalid_request`
+   */
+  update(id: string, changes: AssetChanges): Promise<Asset>
+
   /** A link that opens the media. @throws `asset_not_found`, `asset_not_stored` */
   url(id: string, options?: UrlOptions): Promise<AssetUrl>
 
@@ -99,6 +122,9 @@ export interface Verbs {
   /** What is stored, for whom, and what it costs. @throws `invalid_request` */
   report(request?: ReportRequest): Promise<Report>
 }
+
+/** How a long verb is run; the actor stands in the audit. Default: the service. */
+export type RunAs<Progress> = UpkeepRunOptions<Progress> & { readonly actor?: Actor }
 
 /** The health of one part that Keepsake stands on. */
 export type PartHealth = {
@@ -133,6 +159,27 @@ export interface Keepsake extends Verbs {
 
   /** How many assets are in each state. */
   countByState(): Promise<Readonly<Record<AssetState, number>>>
+
+  /** What verify knows, and when each kind of upkeep ran last. Cheap enough for metrics. */
+  upkeepState(): Promise<HealthFacts & { readonly runs: readonly UpkeepRun[] }>
+
+  /**
+   * Looks whether stored objects are there and right, and keeps each asset's health. What was looked at longest ago
+   * comes first, so that runs with a budget go round. The level `full` reads everything.
+   *
+   * @throws `upkeep_refused` where most objects are missing, `store_unavailable`, `store_denied`
+   */
+  verify(request?: VerifyRequest, run?: RunAs<VerifyProgress>): Promise<VerifyResult>
+
+  /**
+   * Deletes assets that are older than so long. Count first, with `dryRun`; then confirm by `expect`, the count.
+   *
+   * @throws `upkeep_refused` where it was not confirmed, or there are more than were confirmed.
+   */
+  cleanup(request: CleanupRequest, run?: RunAs<CleanupProgress>): Promise<CleanupResult>
+
+  /** The receivers of events, and what is on its way to them. */
+  readonly webhooks: Webhooks
 
   /**
    * Takes no more imports and gives those under way seven seconds. Those that take longer are put off for the next

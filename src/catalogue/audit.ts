@@ -16,6 +16,10 @@ const actions = [
   'asset.deleting',
   'asset.purged',
   'asset.rebuilt',
+  'asset.retention',
+  'asset.missing',
+  'asset.corrupt',
+  'asset.recovered',
   'url.issued',
 ] as const satisfies readonly AuditAction[]
 

@@ -8,9 +8,12 @@ import type {
   UploadTerms,
 } from '../media/index.ts'
 import type { UploadSweepQueries } from './abandoned-uploads.ts'
+import type { HealthQueries } from './health.ts'
 import type { RebuildQueries } from './rebuild.ts'
 import type { ReportQueries } from './report.ts'
+import type { RetentionQueries } from './retention.ts'
 import type { UploadQueries } from './uploads.ts'
+import type { WebhookQueries } from './webhooks.ts'
 
 /** Who acts. It stands in every audit row, and decides what row-level security shows. */
 export type Actor =
@@ -46,6 +49,8 @@ export type Reservation = {
   }
   /** With the fingerprint of the request, so that a replay is told from a different request. */
   readonly idempotency: { readonly key: string; readonly fingerprint: string } | null
+  /** Seconds to keep it once it is stored, 0 for ever. Left out: as its collection says. */
+  readonly keep?: number | undefined
 }
 
 export type FailOptions = {
@@ -80,7 +85,7 @@ export type StoredContent = {
   readonly width: number | null
   readonly height: number | null
   readonly duration: number | null
-  /** Seconds until retention ends, from now, or null for ever. */
+  /** Seconds until retention ends, from now, or null for ever; where the asset has no retention of its own. */
   readonly keep: number | null
 }
 
@@ -110,6 +115,10 @@ export type AuditAction =
   | 'asset.deleting'
   | 'asset.purged'
   | 'asset.rebuilt'
+  | 'asset.retention'
+  | 'asset.missing'
+  | 'asset.corrupt'
+  | 'asset.recovered'
   | 'url.issued'
 
 export type AuditEntry = {
@@ -150,7 +159,14 @@ export type RetiredKey = { readonly key: string; readonly store: StoreName; read
  *
  * Errors: `catalogue_unavailable`; after it a change may have happened: read again, never undo.
  */
-export interface Catalogue extends UploadSweepQueries, UploadQueries, ReportQueries, RebuildQueries {
+export interface Catalogue
+  extends UploadQueries,
+    UploadSweepQueries,
+    RetentionQueries,
+    HealthQueries,
+    WebhookQueries,
+    ReportQueries,
+    RebuildQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.

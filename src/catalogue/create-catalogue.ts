@@ -1,14 +1,17 @@
 import { uploadSweepQueries } from './abandoned-uploads.ts'
 import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
+import { healthQueries } from './health.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { rebuildQueries } from './rebuild.ts'
 import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
+import { retentionQueries } from './retention.ts'
 import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
 import type { Database } from './sql.ts'
 import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew, reopen } from './transitions.ts'
 import { uploadQueries } from './uploads.ts'
+import { webhookQueries } from './webhooks.ts'
 
 /** The catalogue over an open database, be it PostgreSQL or PGlite. It holds no state of its own. */
 export function createCatalogue(database: Database): Catalogue {
@@ -37,5 +40,8 @@ export function createCatalogue(database: Database): Catalogue {
     ...uploadSweepQueries(database),
     ...reportQueries(database),
     ...rebuildQueries(database),
+    ...retentionQueries(database),
+    ...healthQueries(database),
+    ...webhookQueries(database),
   }
 }

@@ -14,6 +14,7 @@ export type {
   StoredContent,
 } from './catalogue.ts'
 export { createCatalogue } from './create-catalogue.ts'
+export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
 export type {
@@ -26,4 +27,16 @@ export type {
   RebuildVerdict,
 } from './rebuild.ts'
 export type { ReportCounts, ReportGroup, ReportGroupCounts, ReportPage, ReportQueries, ReportQuery } from './report.ts'
+export type { CleanupScope, OldAsset, OldAssets, RetentionChange } from './retention.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'
+export {
+  type Delivery,
+  type DeliveryFilter,
+  type DeliveryOutcome,
+  type DeliveryState,
+  deliveryStates,
+  type RegisteredEndpoint,
+  type TakenDelivery,
+  type WebhookEvent,
+  webhookEvents,
+} from './webhooks.ts'

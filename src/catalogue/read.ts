@@ -78,7 +78,7 @@ select ${assetColumns} from (
     and id <> all($2::uuid[]) order by source_expires_at nulls last, until, id limit $1)
   union all
   (select 2 as turn, * from keepsake.assets where state = 'stored' and expires_at <= keepsake.now()
-    and id <> all($2::uuid[]) order by expires_at, id limit $1)
+    and not pinned and id <> all($2::uuid[]) order by expires_at, id limit $1)
 ) as found
 order by turn, case turn when 1 then source_expires_at end nulls last, until, expires_at, id limit $1`
 

@@ -63,6 +63,8 @@ const assetShape = {
   created_at: z.date(),
   stored_at: z.date().nullable(),
   expires_at: z.date().nullable(),
+  pinned: z.boolean(),
+  checked_at: z.date().nullable(),
 }
 
 const assetRow = z.strictObject(assetShape).transform(
@@ -97,6 +99,8 @@ const assetRow = z.strictObject(assetShape).transform(
     createdAt: row.created_at,
     storedAt: row.stored_at,
     expiresAt: row.expires_at,
+    pinned: row.pinned,
+    checkedAt: row.checked_at,
   }),
 )
 

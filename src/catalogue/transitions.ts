@@ -85,7 +85,7 @@ with changed as (
   update keepsake.assets
   set state = 'stored', health = 'ok', size = $5, counted = $5, sha256 = $6, width = $7, height = $8, duration = $9,
     kind = coalesce($11, kind), content_type = coalesce($12, content_type), stored_at = keepsake.now(),
-    expires_at = ${later('$10')}, until = null, source_url = null, upload = null, problem_code = null,
+    expires_at = case when keep is null then ${later('$10')} when keep > 0 then ${later('keep')} end, until = null, source_url = null, upload = null, problem_code = null,
     problem_message = null
   where id = $1 and state = 'pending' and attempt = $2 and key is not null
   returning ${assetColumns}

@@ -3,6 +3,8 @@ import { addAssetCommands } from './commands/assets.ts'
 import { createCommands } from './commands/commands.ts'
 import { addReportCommands } from './commands/report.ts'
 import { addServingCommands } from './commands/serving.ts'
+import { addVerifyCommands } from './commands/verify.ts'
+import { addWebhookCommands } from './commands/webhooks.ts'
 import type { ExitCode } from './failure.ts'
 import type { Io } from './io.ts'
 
@@ -42,6 +44,8 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
   const commands = createCommands(program, io, done)
   addAssetCommands(commands)
   addReportCommands(commands)
+  addVerifyCommands(commands)
+  addWebhookCommands(commands)
   addServingCommands(commands)
   return program
 }

@@ -39,6 +39,8 @@ describe('without any setting', () => {
       imports: { allowHosts: [], allowHttp: false, giveUpAfter: 86_400 },
       urls: { expiresIn: 3600, baseUrl: null },
       http: { port: 8000, host: '127.0.0.1', apiKey: null, jwt: null },
+      webhooks: { endpoints: [], allowHosts: [] },
+      upkeep: {},
       logLevel: 'info',
       recipes: { maxAudioFileSize: null },
       warnings: [],

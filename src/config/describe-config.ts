@@ -32,6 +32,11 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
     // Not by the names of the settings: the log takes what is under those for secrets.
     keyOrigin: config.http.apiKey ? 'given' : 'generated',
     tokens: describeJwt(config),
+    // Hosts only: a receiver's path may be its secret.
+    webhooks: config.webhooks.endpoints.map(({ name, url }) => name ?? new URL(url.reveal()).host).join(', '),
+    scheduled: Object.entries(config.upkeep)
+      .map(([name, { cron }]) => `${name} (${cron})`)
+      .join(', '),
     logLevel: config.logLevel,
   }
 }

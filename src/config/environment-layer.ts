@@ -4,6 +4,7 @@ import type { ParsedConfig } from './keepsake-config.ts'
 /** The environment in the configuration's shape. */
 export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = settings
+  const { KEEPSAKE_WEBHOOK_URL: url, KEEPSAKE_WEBHOOK_SECRET: secret } = settings
   return {
     dataDir: settings.KEEPSAKE_DATA_DIR,
     databaseUrl: settings.DATABASE_URL,
@@ -41,6 +42,8 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
         issuer: settings.KEEPSAKE_JWT_ISSUER,
       },
     },
+    ...(url !== undefined && secret !== undefined && { webhooks: [{ url, secret }] }),
+    webhookAllowHosts: settings.KEEPSAKE_WEBHOOK_ALLOW_HOSTS,
     logLevel: settings.KEEPSAKE_LOG_LEVEL,
   }
 }

@@ -20,6 +20,10 @@ const shape = {
   KEEPSAKE_S3_PORT: value.port,
   KEEPSAKE_UPLOAD_PART_THRESHOLD: value.size,
   KEEPSAKE_UPLOAD_PART_SIZE: value.partSize,
+  KEEPSAKE_WEBHOOK_URL: value.webhookUrl,
+  /** Separated by spaces or commas, the newest first. */
+  KEEPSAKE_WEBHOOK_SECRET: value.webhookSecrets,
+  KEEPSAKE_WEBHOOK_ALLOW_HOSTS: value.hostList,
   DATABASE_URL: value.databaseUrl,
   S3_BUCKET_NAME: value.bucket,
   S3_ENDPOINT: value.webAddress,
@@ -51,6 +55,8 @@ export const settingNames: readonly string[] = Object.keys(shape)
 const secrets: ReadonlySet<string> = new Set<SettingName>([
   'KEEPSAKE_API_KEY',
   'KEEPSAKE_JWT_SECRET',
+  'KEEPSAKE_WEBHOOK_URL',
+  'KEEPSAKE_WEBHOOK_SECRET',
   'DATABASE_URL',
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',

@@ -64,6 +64,41 @@ export const configSchema = z.strictObject({
         .optional(),
     })
     .optional(),
+  webhooks: z
+    .array(
+      z.strictObject({
+        name: value.endpointName.optional(),
+        url: value.webhookUrl,
+        secret: value.webhookSecrets,
+        events: value.eventNames.optional(),
+      }),
+    )
+    .optional(),
+  webhookAllowHosts: value.hostList.optional(),
+  upkeep: z
+    .strictObject({
+      verify: z
+        .union([
+          z.strictObject({
+            cron: value.cron,
+            level: value.verifyLevel.optional(),
+            budget: value.duration.optional(),
+            bandwidth: value.size.optional(),
+          }),
+          value.cron,
+        ])
+        .optional(),
+      cleanup: z
+        .strictObject({
+          cron: value.cron,
+          olderThan: value.duration,
+          atMost: value.wholeCount,
+          owner: value.anyText.optional(),
+          collection: value.anyText.optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   logLevel: value.logLevel.optional(),
 })
 
@@ -145,6 +180,41 @@ export type KeepsakeConfig = {
       readonly audience?: string
       /** Default: not checked. */
       readonly issuer?: string
+    }
+  }
+  /** Where events are sent, signed. Default: nowhere. */
+  readonly webhooks?: readonly {
+    /** What lists call it. Default: made from the URL. */
+    readonly name?: string
+    readonly url: string
+    /** `whsec_…`; several, the newest first, while a secret is exchanged. */
+    readonly secret: string | readonly string[]
+    /** Default: all of asset.stored, .failed, .deleted, .missing, .corrupt and .recovered. */
+    readonly events?: readonly string[]
+  }[]
+  /** `host` or `host:port` of webhooks that may be private and plain http; IPv6 in brackets. */
+  readonly webhookAllowHosts?: readonly string[]
+  /** What runs by the clock: cron expressions in UTC, one runner at a time over all processes. Default: nothing. */
+  readonly upkeep?: {
+    /** Just the expression stands for a look at everything by its existence and size. */
+    readonly verify?:
+      | string
+      | {
+          readonly cron: string
+          readonly level?: 'exists' | 'checksum' | 'full'
+          /** How long a run takes: seconds or a text such as `'10m'`. Default: as long as it needs. */
+          readonly budget?: number | string
+          /** Bytes a second that are read at most, or a text such as `'10 MB'`. */
+          readonly bandwidth?: number | string
+        }
+    readonly cleanup?: {
+      readonly cron: string
+      /** At least a day: `'90d'`. */
+      readonly olderThan: number | string
+      /** The brake: a run that would delete more deletes nothing. */
+      readonly atMost: number
+      readonly owner?: string
+      readonly collection?: string
     }
   }
   /** Default: info. */

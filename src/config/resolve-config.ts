@@ -13,7 +13,14 @@ import { collectEnvironment, type Environment, type EnvironmentSettings, setting
 import { environmentLayer } from './environment-layer.ts'
 import { configSchema, type KeepsakeConfig, type ParsedConfig } from './keepsake-config.ts'
 import { found, foundSecret, Problems, pathOf } from './problems.ts'
-import type { EmbeddedS3Config, JwtConfig, ResolvedConfig, S3Config } from './resolved-config.ts'
+import type {
+  EmbeddedS3Config,
+  JwtConfig,
+  ResolvedConfig,
+  S3Config,
+  UpkeepConfig,
+  WebhookConfig,
+} from './resolved-config.ts'
 import { Secret } from './secret.ts'
 
 const mebibyte = 1024 * 1024
@@ -80,6 +87,11 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
       corsOrigins: pick((layer) => layer.http?.corsOrigins) ?? [],
       jwt: resolveJwt(pick),
     },
+    webhooks: {
+      endpoints: resolveWebhooks(pick, settings, problems),
+      allowHosts: pick((layer) => layer.webhookAllowHosts) ?? [],
+    },
+    upkeep: resolveUpkeep(pick),
     logLevel: pick((layer) => layer.logLevel) ?? 'info',
     recipes: { maxAudioFileSize: settings.MAX_AUDIO_FILE_SIZE ?? null },
     warnings: [],
@@ -106,7 +118,8 @@ function parseLayer(given: KeepsakeConfig | undefined, where: string, problems: 
   return parsed.data
 }
 
-const secretPaths = /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|http\.jwt\.secret)$/
+const secretPaths =
+  /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|http\.jwt\.secret|webhooks\.\d+\.(url|secret)(\..*)?)$/
 
 function explain(issue: z.core.$ZodIssue, path: string, given: unknown): string {
   if (issue.code === 'unrecognized_keys') return `there is no setting ${issue.keys.join(', ')} here.`
@@ -187,6 +200,30 @@ function resolveJwt(pick: Pick): JwtConfig | null {
     keys: keys.jwksUrl === undefined ? { secret: new Secret(keys.secret ?? '') } : { jwksUrl: keys.jwksUrl },
     audience: pick((layer) => layer.http?.jwt?.audience) ?? 'authenticated',
     issuer: pick((layer) => layer.http?.jwt?.issuer) ?? null,
+  }
+}
+
+function resolveWebhooks(pick: Pick, settings: EnvironmentSettings, problems: Problems): readonly WebhookConfig[] {
+  const { KEEPSAKE_WEBHOOK_URL: url, KEEPSAKE_WEBHOOK_SECRET: secret } = settings
+  if ((url === undefined) !== (secret === undefined)) {
+    const unset = url === undefined ? 'KEEPSAKE_WEBHOOK_URL' : 'KEEPSAKE_WEBHOOK_SECRET'
+    problems.add(unset, `${unset} is not set, but its other half is. Set both: what is sent is signed.`)
+  }
+  const webhooks = pick((layer) => layer.webhooks) ?? []
+  return webhooks.map(({ name, url, secret, events }) => ({
+    name,
+    url: new Secret(url),
+    secrets: secret.map((text) => new Secret(text)),
+    events,
+  }))
+}
+
+function resolveUpkeep(pick: Pick): UpkeepConfig {
+  const verify = pick((layer) => layer.upkeep?.verify)
+  const cleanup = pick((layer) => layer.upkeep?.cleanup)
+  return {
+    ...(verify === undefined ? {} : { verify: typeof verify === 'string' ? { cron: verify } : verify }),
+    ...(cleanup === undefined ? {} : { cleanup }),
   }
 }
 

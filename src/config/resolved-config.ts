@@ -38,6 +38,33 @@ export type EmbeddedS3Config = {
   readonly publicEndpoint: string | null
 }
 
+export type WebhookConfig = {
+  readonly name: string | undefined
+  /** It may hold a token. */
+  readonly url: Secret
+  /** The newest first. */
+  readonly secrets: readonly Secret[]
+  /** Undefined: all. */
+  readonly events: readonly string[] | undefined
+}
+
+/** What runs by the clock; what is left out does not. Durations in seconds, sizes in bytes. */
+export type UpkeepConfig = {
+  readonly verify?: {
+    readonly cron: string
+    readonly level?: 'exists' | 'checksum' | 'full' | undefined
+    readonly budget?: number | undefined
+    readonly bandwidth?: number | undefined
+  }
+  readonly cleanup?: {
+    readonly cron: string
+    readonly olderThan: number
+    readonly atMost: number
+    readonly owner?: string | undefined
+    readonly collection?: string | undefined
+  }
+}
+
 /** Everything decided: plain data, with secrets wrapped. */
 export type ResolvedConfig = {
   /** Absolute. */
@@ -75,6 +102,12 @@ export type ResolvedConfig = {
     readonly corsOrigins: readonly string[]
     readonly jwt: JwtConfig | null
   }
+  readonly webhooks: {
+    readonly endpoints: readonly WebhookConfig[]
+    /** `host` or `host:port`, as a URL spells it. */
+    readonly allowHosts: readonly string[]
+  }
+  readonly upkeep: UpkeepConfig
   readonly logLevel: NonNullable<KeepsakeConfig['logLevel']>
   /** Settings of recipes. */
   readonly recipes: { /** Bytes. */ readonly maxAudioFileSize: number | null }

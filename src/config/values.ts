@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseSize } from '../media/index.ts'
+import { parseDuration, parseSize } from '../media/index.ts'
 
 /**
  * The kinds of values that settings have. One schema each, used for the environment's texts and for the configuration
@@ -177,3 +177,53 @@ export const hostList = described(
   'hosts separated by commas, each a host or host:port such as media.internal:9000 or [::1]:8080, ' +
     'without a scheme, a path or a wildcard',
 )
+
+/** Five fields, or six with seconds in front; pg-boss, which reads it, judges the rest. */
+export const cron = described(
+  z
+    .string()
+    .trim()
+    .regex(/^\S+(\s+\S+){4,5}$/),
+  "a cron expression of five fields in UTC, such as '0 3 * * *' (every day at 03:00)",
+)
+
+export const duration = described(
+  z.union([z.number(), z.string()]).transform((value, context) => {
+    try {
+      const seconds = parseDuration(value)
+      if (seconds >= 1) return seconds
+    } catch {
+      // Said below, with the setting's name.
+    }
+    context.addIssue({ code: 'custom', message: 'not a duration' })
+    return z.NEVER
+  }),
+  "a number of seconds from 1, or a text such as '10m' or '90d'",
+)
+
+export const verifyLevel = described(z.enum(['exists', 'checksum', 'full']), 'exists, checksum or full')
+
+export const wholeCount = described(wholeNumber.pipe(z.int().min(0)), 'a whole number')
+
+export const endpointName = described(
+  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/),
+  'up to 63 letters, digits, dots, hyphens and underscores',
+)
+
+/** Whether it may be sent to is judged where it is sent from. */
+export const webhookUrl = described(
+  z.string().refine((text) => /^https?:\/\//i.test(text) && URL.canParse(text)),
+  'an https URL (http only for hosts in KEEPSAKE_WEBHOOK_ALLOW_HOSTS)',
+)
+
+const oneSecret = z.string().regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/)
+
+/** One or more, the newest first: while a secret is exchanged, both sign. */
+export const webhookSecrets = described(
+  z
+    .union([z.string().transform((text) => text.split(/[\s,]+/).filter((entry) => entry !== '')), z.array(z.string())])
+    .pipe(z.array(oneSecret).min(1)),
+  'whsec_ and 24 to 64 random bytes in base64 (several, the newest first, while a secret is exchanged)',
+)
+
+export const eventNames = described(z.array(z.string()).min(1), 'a list of events, such as asset.stored')

@@ -372,7 +372,7 @@ describe('addresses', () => {
     expect(await problemOf(await server.call('/v2/assets'))).toMatchObject({ status: 404, code: 'route_not_found' })
     expect(await problemOf(await server.call('/v1/nothing'))).toMatchObject({ status: 404, code: 'route_not_found' })
     const wrong = await server.call(`/v1/assets/${newAssetId()}`, { method: 'PUT' })
-    expect(wrong.headers.get('allow')?.split(', ').sort()).toEqual(['DELETE', 'GET', 'HEAD'])
+    expect(wrong.headers.get('allow')?.split(', ').sort()).toEqual(['DELETE', 'GET', 'HEAD', 'PATCH'])
     expect(await problemOf(wrong)).toMatchObject({ status: 405, code: 'method_not_allowed' })
   })
 

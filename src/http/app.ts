@@ -13,6 +13,7 @@ import { answerInvalid, answerProblem, toKeepsakeError } from './problem.ts'
 import { logRequests } from './request-log.ts'
 import { addAssetRoutes } from './routes/assets.ts'
 import { addAuditRoute } from './routes/audit.ts'
+import { addCleanupRoute } from './routes/cleanup.ts'
 import { addCollectionRoutes } from './routes/collections.ts'
 import { addContentRoute } from './routes/contents.ts'
 import { addDocsRoutes } from './routes/docs.ts'
@@ -23,6 +24,8 @@ import { addRebuildRoute } from './routes/rebuild.ts'
 import { addReportRoute } from './routes/report.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addUppyRoutes } from './routes/uppy.ts'
+import { addVerifyRoute } from './routes/verify.ts'
+import { addWebhookRoutes } from './routes/webhooks.ts'
 
 export type HttpAppOptions = {
   readonly keepsake: Keepsake
@@ -99,6 +102,9 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addAuditRoute(app)
   addReportRoute(app)
   addRebuildRoute(app, keepsake)
+  addVerifyRoute(app, keepsake)
+  addCleanupRoute(app, keepsake)
+  addWebhookRoutes(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
   addDocsRoutes(app, version)
   return app
@@ -147,7 +153,7 @@ function underBase(base: string) {
 function corsFor(origins: readonly string[]) {
   return cors({
     origin: [...origins],
-    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
     allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'X-Request-Id'],
     exposeHeaders: ['Location', 'Retry-After', 'X-Request-Id'],
     maxAge: 600,

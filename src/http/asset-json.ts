@@ -33,6 +33,8 @@ export function assetJson(asset: Asset): AssetJson {
     createdAt: asset.createdAt.toISOString(),
     storedAt: asset.storedAt?.toISOString() ?? null,
     ...present('expiresAt', asset.expiresAt?.toISOString() ?? null),
+    ...present('pinned', asset.pinned || null),
+    ...present('checkedAt', asset.checkedAt?.toISOString() ?? null),
     ...present('problem', asset.problem && { code: asset.problem.code, message: asset.problem.message }),
   }
 }

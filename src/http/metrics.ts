@@ -1,5 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Keepsake } from '../verbs.ts'
+import { addUpkeepMetrics } from './upkeep-metrics.ts'
+import { withDeadline } from './with-deadline.ts'
 
 /** What Prometheus scrapes: one registry an app, nothing global. */
 export type Metrics = {
@@ -14,7 +16,7 @@ export type Metrics = {
 const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const countDeadline = 5_000
 
-export function createMetrics(keepsake: Pick<Keepsake, 'countByState'>): Metrics {
+export function createMetrics(keepsake: Pick<Keepsake, 'countByState' | 'upkeepState' | 'webhooks'>): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const requests = new Histogram({
@@ -48,6 +50,7 @@ export function createMetrics(keepsake: Pick<Keepsake, 'countByState'>): Metrics
       for (const [state, count] of Object.entries(counts ?? {})) this.set({ state }, count)
     },
   })
+  addUpkeepMetrics(registry, keepsake)
   return {
     registry,
     observeRequest: (method, route, status, seconds) =>
@@ -59,15 +62,4 @@ export function createMetrics(keepsake: Pick<Keepsake, 'countByState'>): Metrics
 /** A stranger may send any method; a label's values must stay few. */
 function knownMethod(method: string): string {
   return ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].includes(method) ? method : 'other'
-}
-
-/** The value, or a rejection after so many milliseconds; the work itself goes on. */
-export async function withDeadline<T>(work: Promise<T>, milliseconds: number): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`No answer within ${milliseconds} ms.`)), milliseconds)
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    clearTimeout(timer)
-  }
 }

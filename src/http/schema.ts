@@ -159,6 +159,12 @@ const sourceInput = strict({
   })
   .openapi('ImportSource', { description: 'Exactly one of `url`, `dataUri` and `base64`.' })
 
+const keepInput = z.union([z.number().min(1), z.string().min(1).max(64), z.null()]).openapi({
+  description:
+    'How long to keep it, from when it was stored: seconds or a text; null for ever. A user may only shorten what holds.',
+  example: '30d',
+})
+
 /** What every way in takes beside the content. */
 export const commonInput = {
   owner: ownerText.optional(),
@@ -172,6 +178,7 @@ export const commonInput = {
     .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not have control characters')
     .optional()
     .openapi({ description: 'What a download is called.', example: 'lighthouse.png' }),
+  keep: keepInput.optional(),
 } as const
 
 export const importInput = strict({ source: sourceInput, ...commonInput }).openapi('ImportRequest')
@@ -204,6 +211,14 @@ export const completeUploadInput = strict({
     .optional()
     .openapi({ description: 'The ETags that the store answered, to be compared with what it has. May be left out.' }),
 }).openapi('CompleteUploadRequest')
+
+export const assetChangesInput = strict({
+  keep: keepInput.optional(),
+  pinned: z
+    .boolean()
+    .optional()
+    .openapi({ description: 'Whether retention and clean-ups leave it alone. For an API key.' }),
+}).openapi('AssetChanges', { description: 'What is left out stays as it is.' })
 
 export const idempotencyKeyText = z
   .string()
@@ -255,7 +270,9 @@ export const assetOutput = z
     urlExpiresAt: timestampOut.nullable(),
     createdAt: timestampOut,
     storedAt: timestampOut.nullable(),
-    expiresAt: timestampOut.optional().openapi({ description: 'When retention ends.' }),
+    expiresAt: timestampOut.optional().openapi({ description: 'When retention ends, unless it is pinned.' }),
+    pinned: z.literal(true).optional().openapi({ description: 'Retention and clean-ups leave it alone.' }),
+    checkedAt: timestampOut.optional().openapi({ description: 'When verify last looked at the object.' }),
     problem: z
       .strictObject({ code: z.string(), message: z.string() })
       .optional()

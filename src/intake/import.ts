@@ -204,7 +204,7 @@ export class Intake {
     source: Extract<ImportSource, { url: string }> | null,
     reservedBytes: number,
   ) {
-    const { owner, attributes, provenance, filename, idempotency } = request
+    const { owner, attributes, provenance, filename, keep, idempotency } = request
     return this.#parts.catalogue.reserve(
       {
         id: newAssetId(),
@@ -219,6 +219,7 @@ export class Intake {
         reservedBytes,
         quota: collection.quota,
         idempotency,
+        keep,
       },
       actor,
     )

@@ -3,14 +3,18 @@ export type { ByteReader } from './content.ts'
 export { sourceExpiry } from './deadline.ts'
 export {
   createGuardedFetch,
+  createGuardedPost,
   type FetchedSource,
   type FetchOptions,
   type GuardedFetch,
   type GuardedFetchOptions,
+  type GuardedPost,
+  type PostAnswer,
 } from './fetch/index.ts'
 export { readHead } from './head.ts'
 export { Intake, type IntakeParts } from './import.ts'
 export { confirm } from './keep.ts'
+export { type KeepFor, parseKeepFor, requestedKeep } from './keep-for.ts'
 export { describeObject, factsFromObject, type ObjectDescription } from './object-metadata.ts'
 export { type Measures, probe } from './probe.ts'
 export { defaultOwner, type ImportRequest } from './request.ts'

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Actor } from '../catalogue/index.ts'
 import { type Collection, KeepsakeError, type Provenance, parseAttributes } from '../media/index.ts'
+import { type KeepFor, requestedKeep } from './keep-for.ts'
 import type { ImportSource } from './source.ts'
 import { fingerprintSource } from './source-fingerprint.ts'
 
@@ -34,6 +35,7 @@ export const commonFields = {
     .string()
     .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
     .optional(),
+  keep: z.union([z.number(), z.string(), z.null()]).optional(),
 }
 
 const importSchema = z.strictObject({
@@ -50,6 +52,11 @@ export type CommonRequest = {
   readonly filename?: string
   /** 1 to 255 visible ASCII characters. The same request under the same key gives the same asset, however often. */
   readonly idempotencyKey?: string
+  /**
+   * How long to keep it once it is stored: seconds or a text such as `'30d'`; null for ever. Default: as the collection
+   * says. A user may only ask for less than that.
+   */
+  readonly keep?: KeepFor | undefined
 }
 
 export type ImportRequest = CommonRequest & { readonly source: ImportSource }
@@ -60,6 +67,8 @@ export type CommonFacts = {
   readonly attributes: Readonly<Record<string, string>>
   readonly provenance: Provenance
   readonly filename: string | null
+  /** Seconds, 0 for ever; left out as the collection says. */
+  readonly keep?: number
 }
 
 export type Idempotency = { readonly key: string; readonly fingerprint: string }
@@ -107,11 +116,13 @@ export function checkCommon(
   if (Buffer.byteLength(JSON.stringify(provenance)) > maxProvenanceBytes) {
     throw new KeepsakeError('invalid_request', `The provenance has more than ${maxProvenanceBytes} bytes of JSON.`)
   }
+  const keep = requestedKeep(given.keep, collection, actor)
   return {
     owner: actor.role === 'user' ? actor.owner : (given.owner ?? defaultOwner),
     attributes: parseAttributes(collection, given.attributes ?? {}),
     provenance,
     filename: filename === undefined ? null : cleanFilename(filename),
+    ...(keep === undefined ? {} : { keep }),
   }
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
+import { PgBoss } from 'pg-boss'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../../test/support/fresh-database.ts'
 import { KeepsakeError } from '../media/index.ts'
@@ -275,6 +276,77 @@ describe.each(kinds)('jobs on $name', ({ database }) => {
   })
 })
 
+describe.each(kinds)('schedules on $name', ({ database }) => {
+  const scheduling = { schedules: true, scheduleEverySeconds: 1 }
+  /** Of a test's own: schedules stay in the database. */
+  const nameOf = () => `work_${Math.random().toString(36).slice(2)}`
+
+  test('work is run when its time has come', async () => {
+    const seen = new Record()
+    const jobs = await open(database(), scheduling)
+    await jobs.start(seen.handlers)
+    let runs = 0
+    await jobs.schedule(nameOf(), '* * * * *', async () => {
+      runs += 1
+      seen.changed()
+    })
+    await seen.until(() => runs === 1)
+  })
+
+  test('what a stop cuts off is begun again by the next process', async () => {
+    const seen = new Record()
+    const name = nameOf()
+    const first = await open(database(), scheduling)
+    await first.start(seen.handlers)
+    let aborted = false
+    let running = false
+    await first.schedule(name, '* * * * *', async (signal) => {
+      running = true
+      seen.changed()
+      await once(signal, 'abort')
+      aborted = true
+    })
+    await seen.until(() => running)
+    await first.stop(30)
+    expect(aborted).toBe(true)
+    // This one looks at no clock: what it runs was left by the first.
+    const second = await open(database(), { schedules: true })
+    await second.start(seen.handlers)
+    let again = false
+    await second.schedule(name, '0 0 1 1 *', async () => {
+      again = true
+      seen.changed()
+    })
+    await seen.until(() => again)
+  })
+
+  test('an expression that is none is refused, and work that fails keeps nobody up', async () => {
+    const seen = new Record()
+    const errors: object[] = []
+    const logger = {
+      warn: () => {},
+      error: (fields: object) => {
+        errors.push(fields)
+        seen.changed()
+      },
+    }
+    const jobs = await open(database(), { ...scheduling, logger })
+    await jobs.start(seen.handlers)
+    await expect(jobs.schedule(nameOf(), 'at noon', async () => {})).rejects.toMatchObject({
+      code: 'invalid_setting',
+      message: expect.stringContaining("'at noon'"),
+    })
+    const name = nameOf()
+    await jobs.schedule(name, '* * * * *', async () => {
+      throw new Error('no luck')
+    })
+    await seen.until(() => errors.length > 0)
+    expect(errors).toContainEqual(expect.objectContaining({ work: name }))
+    await jobs.nudge('afterwards')
+    await seen.until(() => seen.settled.includes('afterwards'))
+  })
+})
+
 describe('jobs of several processes on PostgreSQL', () => {
   const database = (): JobsOptions['database'] => ({ kind: 'postgres', connectionString: fresh.url })
 
@@ -294,6 +366,48 @@ describe('jobs of several processes on PostgreSQL', () => {
     const sender = await open(database())
     await sender.nudge('from elsewhere')
     await seen.until(() => seen.settled.includes('from elsewhere'))
+  })
+
+  test('one of them runs what is scheduled, and never beside a run that has not ended', async () => {
+    const seen = new Record()
+    let [running, most, runs] = [0, 0, 0]
+    let gate = Promise.withResolvers<void>()
+    for (let process = 0; process < 3; process += 1) {
+      const jobs = await open(database(), { schedules: true })
+      await jobs.start(seen.handlers)
+      await jobs.schedule('shared', '0 0 1 1 *', async () => {
+        running += 1
+        runs += 1
+        most = Math.max(most, running)
+        seen.changed()
+        await gate.promise
+        running -= 1
+        seen.changed()
+      })
+    }
+    const boss = new PgBoss({ connectionString: fresh.url, schema: 'keepsake_jobs', schedule: false, supervise: false })
+    await boss.start()
+    /** The time has come: some process takes the job. */
+    const strike = async (key: string) => {
+      const id = await boss.send('schedule_shared', {}, { singletonKey: key })
+      for (;;) {
+        const [job] = await boss.findJobs('schedule_shared', { id: id ?? '' })
+        if (job?.state === 'completed') return
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
+    await strike('a')
+    await seen.until(() => running === 1)
+    for (const key of ['b', 'c', 'd', 'e', 'f', 'g']) await strike(key)
+    expect([runs, most]).toEqual([1, 1])
+    gate.resolve()
+    await seen.until(() => running === 0)
+    gate = Promise.withResolvers()
+    // The lock is let go of a moment after the work has ended.
+    while (runs < 2) await strike(`again ${runs} ${Math.random()}`)
+    expect(most).toBe(1)
+    gate.resolve()
+    await boss.stop({ graceful: false })
   })
 
   test('one sweeps at a time, and another takes over when it goes', async () => {

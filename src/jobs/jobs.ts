@@ -6,6 +6,16 @@ export interface Jobs {
   /** Asks for an asset to be looked at, now or after some seconds. Never throws for a failing queue: the sweep is the safety net. */
   nudge(asset: string, afterSeconds?: number): Promise<void>
 
+  /**
+   * Runs work at the times of a cron expression (five fields, or six with seconds in front; UTC). Of all processes on
+   * this database that schedule the name, one runs it, and never beside a run that has not ended. A time that passed
+   * while no process ran is skipped; a run that a stop cut off is begun again by the next process. The last expression
+   * that was given counts. Call it after {@link start}.
+   *
+   * @throws {KeepsakeError} `invalid_setting` where the expression is none.
+   */
+  schedule(name: string, cron: string, work: ScheduledWork): Promise<void>
+
   /** Starts work: `settle` for each nudge, `sweep` once at the start and then regularly, by one process at a time. */
   start(handlers: JobHandlers): Promise<void>
 
@@ -19,3 +29,6 @@ export type JobHandlers = {
   /** Looks for everything that is due. */
   readonly sweep: (signal: AbortSignal) => Promise<void>
 }
+
+/** Throwing is allowed: it is logged, and the next time comes. */
+export type ScheduledWork = (signal: AbortSignal) => Promise<void>

@@ -1,5 +1,5 @@
 import { KeepsakeError } from '../media/index.ts'
-import type { JobHandlers, Jobs } from './jobs.ts'
+import type { JobHandlers, Jobs, ScheduledWork } from './jobs.ts'
 
 /** A nudge that waits, and at what second of the jobs' own clock it is due. */
 export type RecordedNudge = { readonly asset: string; readonly due: number }
@@ -18,6 +18,7 @@ export class ManualJobs implements Jobs {
   #now = 0
   #handlers: JobHandlers | undefined
   #abort = new AbortController()
+  readonly #scheduled = new Map<string, { readonly cron: string; readonly work: ScheduledWork }>()
 
   /** Nudges that wait, in the order they came. */
   get nudges(): readonly RecordedNudge[] {
@@ -32,6 +33,22 @@ export class ManualJobs implements Jobs {
     this.#handlers = handlers
     this.#abort = new AbortController()
     await this.sweep()
+  }
+
+  async schedule(name: string, cron: string, work: ScheduledWork): Promise<void> {
+    this.#scheduled.set(name, { cron, work })
+  }
+
+  /** What is scheduled, with its expression. */
+  get schedules(): ReadonlyMap<string, string> {
+    return new Map([...this.#scheduled].map(([name, { cron }]) => [name, cron]))
+  }
+
+  /** Runs scheduled work, as if its time had come. */
+  async runScheduled(name: string): Promise<void> {
+    const scheduled = this.#scheduled.get(name)
+    if (scheduled === undefined) throw new KeepsakeError('internal', `Nothing is scheduled as '${name}'.`)
+    await this.#run(() => scheduled.work(this.#abort.signal))
   }
 
   async stop(): Promise<void> {

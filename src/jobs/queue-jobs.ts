@@ -4,9 +4,10 @@ import { z } from 'zod'
 import { type Logger, silentLogger } from '../logger.ts'
 import { KeepsakeError } from '../media/index.ts'
 import { Alarms } from './alarms.ts'
-import type { JobHandlers, Jobs } from './jobs.ts'
+import type { JobHandlers, Jobs, ScheduledWork } from './jobs.ts'
+import { type Lead, PostgresLead, SoleLead } from './lead.ts'
 import { pgliteConnection } from './pglite-connection.ts'
-import { PostgresLead, SoleLead, type SweepLead } from './sweep-lead.ts'
+import { Scheduler } from './scheduler.ts'
 import { Sweeper } from './sweeper.ts'
 import { within } from './within.ts'
 import { WorkPool } from './work-pool.ts'
@@ -20,6 +21,10 @@ export type JobsOptions = {
   readonly sweepEverySeconds?: number
   /** Assets that this process settles at the same time. Default: 4. */
   readonly concurrency?: number
+  /** Whether anything will be scheduled: without, this process runs no clock for it. Default: false. */
+  readonly schedules?: boolean
+  /** Seconds between looks at what is scheduled, 1 to 45. Default: 45. */
+  readonly scheduleEverySeconds?: number
 }
 
 const queue = 'settle'
@@ -41,7 +46,14 @@ const patience = 5000
 export async function createJobs(options: JobsOptions): Promise<Jobs> {
   const { database } = options
   const logger = options.logger ?? silentLogger
-  const boss = new PgBoss({ ...bossOptions, ...connection(database) })
+  const every = options.scheduleEverySeconds ?? 45
+  const boss = new PgBoss({
+    ...bossOptions,
+    ...connection(database),
+    schedule: options.schedules ?? false,
+    cronMonitorIntervalSeconds: every,
+    cronWorkerIntervalSeconds: every,
+  })
   boss.on('error', (error) => logger.warn({ err: error }, 'The job queue has a problem and goes on.'))
   boss.on('warning', ({ message }) => logger.warn({ about: message }, 'The job queue warns.'))
   try {
@@ -53,8 +65,11 @@ export async function createJobs(options: JobsOptions): Promise<Jobs> {
       cause: error,
     })
   }
-  const lead = database.kind === 'postgres' ? new PostgresLead(database.connectionString) : new SoleLead()
-  return new QueueJobs(boss, lead, logger, options.sweepEverySeconds ?? 30, options.concurrency ?? 4)
+  const leadFor = (work: string): Lead =>
+    database.kind === 'postgres' ? new PostgresLead(database.connectionString, work) : new SoleLead()
+  const scheduler = options.schedules ? new Scheduler(boss, leadFor, logger) : undefined
+  const { sweepEverySeconds = 30, concurrency = 4 } = options
+  return new QueueJobs(boss, leadFor('sweep'), logger, sweepEverySeconds, concurrency, scheduler)
 }
 
 /** Nothing here needs to be quick: NOTIFY wakes, alarms wake, the sweep is the safety net. So an idle process is idle. */
@@ -62,8 +77,6 @@ const bossOptions = {
   schema,
   application_name: 'keepsake jobs',
   useListenNotify: true,
-  // No cron is used.
-  schedule: false,
   superviseIntervalSeconds: 300,
   monitorIntervalSeconds: 300,
   maintenanceIntervalSeconds: 300,
@@ -94,7 +107,8 @@ type Nudge = { readonly asset: string; readonly afterSeconds: number; readonly d
 
 class QueueJobs implements Jobs {
   readonly #boss: PgBoss
-  readonly #lead: SweepLead
+  readonly #lead: Lead
+  readonly #scheduler: Scheduler | undefined
   readonly #logger: Pick<Logger, 'warn' | 'error'>
   readonly #sweepEverySeconds: number
   readonly #concurrency: number
@@ -106,12 +120,14 @@ class QueueJobs implements Jobs {
 
   constructor(
     boss: PgBoss,
-    lead: SweepLead,
+    lead: Lead,
     logger: Pick<Logger, 'warn' | 'error'>,
     sweepEverySeconds: number,
     concurrency: number,
+    scheduler: Scheduler | undefined,
   ) {
     this.#boss = boss
+    this.#scheduler = scheduler
     this.#lead = lead
     this.#logger = logger
     this.#sweepEverySeconds = sweepEverySeconds
@@ -160,6 +176,12 @@ class QueueJobs implements Jobs {
     sweeper.start()
   }
 
+  async schedule(name: string, cron: string, work: ScheduledWork): Promise<void> {
+    if (!this.#scheduler) throw new KeepsakeError('internal', 'These jobs were opened without schedules.')
+    if (!this.#working || this.#stopped) throw new KeepsakeError('internal', 'Jobs that do not run take no schedule.')
+    await this.#scheduler.add(name, cron, work, this.#sweepEverySeconds)
+  }
+
   async stop(timeoutSeconds = 30): Promise<void> {
     this.#stopped ??= this.#stop(timeoutSeconds * 1000)
     await this.#stopped
@@ -174,6 +196,7 @@ class QueueJobs implements Jobs {
       await Promise.all([
         within(milliseconds, this.#boss.offWork(queue, { wait: true })),
         sweeper.stop(milliseconds),
+        this.#scheduler?.stop(milliseconds),
         within(milliseconds, pool.idle()),
       ])
       pool.abort()

@@ -1,5 +1,5 @@
 import type { Logger } from '../logger.ts'
-import type { SweepLead } from './sweep-lead.ts'
+import type { Lead } from './lead.ts'
 import { within } from './within.ts'
 
 /** After a kill the database may need a moment to notice; a new process asks again this soon, in seconds. */
@@ -11,7 +11,7 @@ const longestSweep = 15 * 60_000
 /** Sweeps once at the start and then at an interval, while this process has the lead. One sweep at a time. */
 export class Sweeper {
   readonly #sweep: (signal: AbortSignal) => Promise<void>
-  readonly #lead: SweepLead
+  readonly #lead: Lead
   readonly #everySeconds: number
   readonly #logger: Pick<Logger, 'warn' | 'error'>
   readonly #stop = new AbortController()
@@ -20,7 +20,7 @@ export class Sweeper {
 
   constructor(
     sweep: (signal: AbortSignal) => Promise<void>,
-    lead: SweepLead,
+    lead: Lead,
     everySeconds: number,
     logger: Pick<Logger, 'warn' | 'error'>,
   ) {

@@ -97,8 +97,12 @@ export type AssetRecord = {
   readonly problem: AssetProblem | null
   readonly createdAt: Date
   readonly storedAt: Date | null
-  /** When retention ends, where the collection has one. */
+  /** When retention ends, where it does; says nothing while the asset is pinned. */
   readonly expiresAt: Date | null
+  /** Never removed by retention or by a clean-up, only by somebody who deletes it. */
+  readonly pinned: boolean
+  /** When the object was last looked at by verify; null where nobody has since it was stored. */
+  readonly checkedAt: Date | null
 }
 
 /** Where an asset's `url` points: a signed store link, a public one, or (while pending) the original. */

@@ -17,6 +17,7 @@ export type {
   CreateMultipartRequest,
   DeleteResult,
   GetOptions,
+  HeadOptions,
   ListedMultipart,
   ListedObject,
   ListedPart,

@@ -122,7 +122,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ObjectStore
     async head(key, options = {}) {
       throwIfAborted(name, options.signal)
       checkObjectKey(key)
-      return entries.get(key)?.head
+      const entry = entries.get(key)
+      return entry && options.checksum ? { ...entry.head, sha256: hash('sha256', entry.bytes, 'hex') } : entry?.head
     },
 
     async delete(keys, options = {}) {

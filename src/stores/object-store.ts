@@ -32,7 +32,7 @@ export interface ObjectStore {
   get(key: string, options?: GetOptions): Promise<ObjectContent>
 
   /** What is known of an object, or undefined where there is none. */
-  head(key: string, options?: CallOptions): Promise<ObjectHead | undefined>
+  head(key: string, options?: HeadOptions): Promise<ObjectHead | undefined>
 
   /** Removes objects; a key without an object counts as removed. Up to any number: it works in batches. */
   delete(keys: readonly string[], options?: CallOptions): Promise<DeleteResult>
@@ -216,6 +216,11 @@ export type GetOptions = CallOptions & {
   readonly range?: { readonly start: number; readonly end?: number }
 }
 
+export type HeadOptions = CallOptions & {
+  /** Ask for the SHA-256 that the store keeps of the bytes. Default: false, because some keys may not be told it. */
+  readonly checksum?: boolean
+}
+
 export type ObjectHead = {
   readonly key: string
   /** Bytes in the whole object. */
@@ -224,6 +229,8 @@ export type ObjectHead = {
   readonly contentType: string
   readonly lastModified: Date
   readonly metadata: Readonly<Record<string, string>>
+  /** 64 lower-case hex digits, where it was asked for and the store keeps one of the whole object. */
+  readonly sha256?: string
 }
 
 export type ObjectContent = ObjectHead & {

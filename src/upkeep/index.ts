@@ -1,4 +1,11 @@
 export {
+  type CleanupProgress,
+  type CleanupRequest,
+  type CleanupResult,
+  cleanUp,
+  type UpkeepRunOptions,
+} from './cleanup.ts'
+export {
   type RebuildProgress,
   type RebuildRequest,
   type RebuildResult,
@@ -14,6 +21,27 @@ export {
   type ReportRow,
   report,
 } from './report/report.ts'
+export { type AssetChanges, changeRetention } from './retention.ts'
+export { scheduledWork, type UpkeepSchedules } from './schedules.ts'
 export { finishDelete, settle, type UpkeepParts } from './settle.ts'
 export { sweep } from './sweep.ts'
 export { UploadSweep } from './sweep-uploads.ts'
+export {
+  type VerifyLevel,
+  type VerifyProgress,
+  type VerifyRequest,
+  type VerifyResult,
+  verify,
+  verifyLevels,
+} from './verify/index.ts'
+export {
+  announcing,
+  Courier,
+  createWebhooks,
+  parseEndpoints,
+  type WebhookDefinition,
+  type WebhookEndpoint,
+  type WebhookEndpointStatus,
+  type Webhooks,
+  type WebhookTest,
+} from './webhooks/index.ts'

@@ -2,8 +2,7 @@ import type { Actor, Catalogue } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import { confirm, dropParts, factsFromObject, type Intake, type Uploads } from '../intake/index.ts'
 import type { Logger } from '../logger.ts'
-import type { AssetRecord, Collection } from '../media/index.ts'
-import { KeepsakeError } from '../media/index.ts'
+import { type AssetRecord, type Collection, KeepsakeError } from '../media/index.ts'
 import type { ObjectStore } from '../stores/index.ts'
 
 export type UpkeepParts = {
@@ -87,8 +86,11 @@ export async function finishDelete(
   return parts.catalogue.purge(record.id, record.attempt, actor)
 }
 
-/** The end of retention is the same delete as anybody's. */
+/**
+ * The end of retention is the same delete as anybody's. Whether it has come is for the catalogue to say: a nudge comes
+ * early, and the asset may have been pinned or kept longer since it was read.
+ */
 async function expire(parts: UpkeepParts, record: AssetRecord): Promise<void> {
-  const deleting = await parts.catalogue.beginDelete(record.id, lease, system)
+  const deleting = await parts.catalogue.beginExpiry(record.id, lease, system)
   if (deleting) await finishDelete(parts, deleting, system)
 }

@@ -1,5 +1,4 @@
-import type { AssetRecord } from '../media/index.ts'
-import { KeepsakeError } from '../media/index.ts'
+import { type AssetRecord, KeepsakeError } from '../media/index.ts'
 import { settle, type UpkeepParts } from './settle.ts'
 
 const page = 100
@@ -21,6 +20,7 @@ export async function sweep(parts: UpkeepParts, signal: AbortSignal): Promise<vo
   await sweepRetiredKeysLogged(parts, signal)
   await sweepDue(parts, signal)
   await sweepRetiredKeysLogged(parts, signal)
+  await parts.catalogue.forgetDeliveries()
 }
 
 /** A bucket that refuses deletes must not keep imports from being brought forward. */

@@ -98,6 +98,7 @@ export class World {
       start: async (handlers) => {
         this.#handlers = handlers
       },
+      schedule: async () => {},
       stop: async () => {},
     }
     const small = parseCollection('small', { key: '{owner}/{id8}.{ext}', accept: ['image'], quota })

@@ -5,11 +5,12 @@ import { createCatalogue, openPglite, openPostgres } from '../../src/catalogue/i
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { composeKeepsake, type KeepsakeParts } from '../../src/compose.ts'
 import { startEmbeddedS3 } from '../../src/embedded-s3/index.ts'
-import { createGuardedFetch } from '../../src/intake/index.ts'
+import { createGuardedFetch, createGuardedPost } from '../../src/intake/index.ts'
 import { createJobs } from '../../src/jobs/index.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { type CollectionDefinition, defaultCollections, parseCollection } from '../../src/media/index.ts'
 import { createS3Store, type ObjectStore } from '../../src/stores/index.ts'
+import { parseEndpoints, type UpkeepSchedules, type WebhookDefinition } from '../../src/upkeep/index.ts'
 import type { Keepsake } from '../../src/verbs.ts'
 
 export type TestKeepsakeOptions = {
@@ -33,6 +34,9 @@ export type TestKeepsakeOptions = {
   readonly allowHttp?: boolean
   /** Seconds after which an import is given up whose source does not say when it dies. Default: a day. */
   readonly giveUpAfter?: number
+  /** Where events are sent; the hosts may be private. */
+  readonly webhooks?: readonly WebhookDefinition[]
+  readonly schedules?: UpkeepSchedules
 }
 
 /** A real Keepsake: a database, a queue, and an embedded S3 in a folder of its own. */
@@ -63,9 +67,15 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
       database.kind === 'pglite'
         ? { kind: 'pglite', pglite: database.pglite }
         : { kind: 'postgres', connectionString: databaseUrl ?? '' },
+    ...(options.schedules === undefined ? {} : { schedules: true, scheduleEverySeconds: 1 }),
     ...(options.sweepEverySeconds === undefined ? {} : { sweepEverySeconds: options.sweepEverySeconds }),
   })
   const fetch = createGuardedFetch({ allowHosts: options.allowHosts ?? [], allowHttp: options.allowHttp ?? false })
+  const webhooks = options.webhooks ?? []
+  const post = createGuardedPost({
+    allowHosts: webhooks.map(({ url }) => new URL(url).host),
+    allowSetting: 'KEEPSAKE_WEBHOOK_ALLOW_HOSTS',
+  })
   const definitions: Record<string, CollectionDefinition> = { ...(options.collections ?? defaultCollections) }
   const parts: KeepsakeParts = {
     catalogue: createCatalogue(database),
@@ -81,9 +91,12 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     giveUpAfter: options.giveUpAfter ?? 86_400,
     ...(options.patience === undefined ? {} : { patience: options.patience }),
     ...(options.uploads === undefined ? {} : { uploads: options.uploads }),
+    webhooks: { post, endpoints: parseEndpoints(webhooks, post) },
+    ...(options.schedules === undefined ? {} : { schedules: options.schedules }),
     checkCatalogue: () => database.check(),
     release: async () => {
       await fetch.close()
+      await post.close()
       await database.close()
       await s3.close()
       await rm(dir, { recursive: true, force: true })

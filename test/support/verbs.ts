@@ -17,5 +17,6 @@ export function plainVerbs(verbs: Verbs): Verbs {
     read: (...given) => verbs.read(...given),
     audit: (...given) => verbs.audit(...given),
     report: (...given) => verbs.report(...given),
+    update: (...given) => verbs.update(...given),
   }
 }

@@ -144,6 +144,17 @@ const help: Readonly<Record<ErrorCode, Help>> = {
     meaning: 'The work did not end within its deadline. Whether it still takes effect may not be known.',
     action: 'Try again, an import with the same `Idempotency-Key`.',
   },
+  upkeep_refused: {
+    meaning:
+      'A clean-up would delete assets that nobody has confirmed, more than were confirmed, or so many objects are missing that the bucket looks like another one. Nothing was changed.',
+    action:
+      'Read the count in `detail`. Where it is what you want, send the same request with the number that it names.',
+  },
+  delivery_not_found: {
+    meaning:
+      'There is no webhook delivery of that id. Delivered ones are forgotten after three days, others after thirty.',
+    action: '`GET /v1/webhooks/deliveries` lists them.',
+  },
   invalid_setting: {
     meaning: 'A setting is missing or not valid. The server does not start with it.',
     action: 'Change the setting that the message names to what it allows.',

@@ -43,9 +43,16 @@ describe('/openapi.json', () => {
       'GET /v1/collections',
       'GET /v1/collections/{collection}/assets',
       'GET /v1/report',
+      'GET /v1/webhooks',
+      'GET /v1/webhooks/deliveries',
+      'PATCH /v1/assets/{id}',
+      'POST /v1/cleanup',
       'POST /v1/collections/{collection}/imports',
       'POST /v1/rebuild',
       'POST /v1/urls',
+      'POST /v1/verify',
+      'POST /v1/webhooks/deliveries/{id}/replay',
+      'POST /v1/webhooks/test',
     ])
   })
 

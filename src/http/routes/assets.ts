@@ -1,8 +1,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { assetStates, mediaKinds } from '../../media/index.ts'
 import { assetJson } from '../asset-json.ts'
+import { readJsonBody } from '../body.ts'
 import { type HttpEnv, refuseOtherOwner } from '../env.ts'
 import {
+  assetChangesInput,
   assetOutput,
   assetPageOutput,
   cursorText,
@@ -99,6 +101,33 @@ const deleteRoute = createRoute({
   },
 })
 
+/** Bytes. */
+const changesLimit = 16 * 1024
+
+const updateRoute = createRoute({
+  method: 'patch',
+  path: '/v1/assets/{id}',
+  operationId: 'update',
+  tags: ['Assets'],
+  summary: 'Keep an asset longer or shorter, or pin it',
+  description: 'Of a stored asset. Its owner may only bring the end forward; longer, and pinned, is for an API key.',
+  security: bearer,
+  middleware: [readJsonBody(changesLimit)] as const,
+  request: {
+    params: assetParams,
+    query: noQuery,
+    body: { required: true, content: { 'application/json': { schema: assetChangesInput } } },
+  },
+  responses: {
+    200: json(assetOutput, 'The asset as it is now.'),
+    ...commonProblems,
+    403: problem('`forbidden`'),
+    404: problem('`asset_not_found`'),
+    409: problem('`asset_not_stored`'),
+    415: problem('`unsupported_media_type`'),
+  },
+})
+
 const contentRoute = createRoute({
   method: 'get',
   path: '/v1/assets/{id}/content',
@@ -148,6 +177,11 @@ export function addAssetRoutes(app: OpenAPIHono<HttpEnv>, options: { attributes:
     if (done) return c.body(null, 204)
     c.header('Retry-After', String(deletingRetryAfter))
     return c.json({ id, state: 'deleting' as const }, 202)
+  })
+
+  app.openapi(updateRoute, async (c) => {
+    const id = requireAssetId(c.req.valid('param').id)
+    return c.json(assetJson(await c.get('verbs').update(id, c.req.valid('json'))), 200)
   })
 
   app.openapi(contentRoute, async (c) => {

@@ -4,8 +4,9 @@ import { describeError } from '../../logging/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import type { Keepsake, PartHealth } from '../../verbs.ts'
 import type { HttpEnv } from '../env.ts'
-import { type Metrics, withDeadline } from '../metrics.ts'
+import type { Metrics } from '../metrics.ts'
 import { readinessOutput } from '../schema.ts'
+import { withDeadline } from '../with-deadline.ts'
 import { bearer, json, problem } from './contract.ts'
 
 /** Milliseconds; below the usual patience of a load balancer's probe. */

@@ -6,3 +6,10 @@ export {
   type GuardedFetch,
   type GuardedFetchOptions,
 } from './fetch.ts'
+export {
+  createGuardedPost,
+  type GuardedPost,
+  type GuardedPostOptions,
+  type PostAnswer,
+  type PostRequest,
+} from './post.ts'

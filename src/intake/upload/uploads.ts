@@ -268,6 +268,7 @@ export class Uploads {
       quota: collection.quota,
       upload: planned,
       idempotency,
+      ...(upload.keep === undefined ? {} : { keep: upload.keep }),
     }
   }
 

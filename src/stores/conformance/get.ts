@@ -29,6 +29,16 @@ export function describeGetAndHead(store: Store, newKey: NewKey): void {
       await expect(store().get(newKey())).rejects.toEqual(withCode('object_missing'))
     })
 
+    it('tell the hash of the bytes where it is asked for and kept, and never another', async () => {
+      const key = newKey()
+      const request = putRequest(key, text('hashed'))
+      await store().put(request)
+      expect(await store().head(key)).not.toHaveProperty('sha256')
+      const asked = await store().head(key, { checksum: true })
+      expect(asked).toMatchObject({ key, size: 6 })
+      if (asked?.sha256 !== undefined) expect(asked.sha256).toBe(request.sha256)
+    })
+
     it('agree with each other and with the list', async () => {
       const key = newKey()
       const before = Date.now()

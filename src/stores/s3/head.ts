@@ -1,9 +1,10 @@
 import { KeepsakeError } from '../../media/index.ts'
 import { checkObjectKey } from '../object-key.ts'
-import type { CallOptions, ObjectHead } from '../object-store.ts'
+import type { HeadOptions, ObjectHead } from '../object-store.ts'
 import { emptySha256 } from './canonical.ts'
 import type { S3Client, S3Request } from './client.ts'
 import { decodeMetadata } from './metadata.ts'
+import { hexSha256 } from './object-headers.ts'
 
 /** An object's head with the headers that the port does not know. */
 export type HeadWithHeaders = ObjectHead & { readonly headers: Readonly<Record<string, string>> }
@@ -15,14 +16,24 @@ const bucketSeenMillis = 60_000
 export async function headObject(
   client: S3Client,
   key: string,
-  { signal }: CallOptions,
+  { signal, checksum = false }: HeadOptions,
 ): Promise<HeadWithHeaders | undefined> {
   checkObjectKey(key)
-  const request: S3Request = { method: 'HEAD', key, payloadHash: emptySha256, signal }
+  // AWS, HeadObject, x-amz-checksum-mode: asked for only on demand, since an object under KMS then needs kms:Decrypt.
+  const asks = checksum && (await client.learnCapabilities(signal)).checksums
+  const request: S3Request = {
+    method: 'HEAD',
+    key,
+    payloadHash: emptySha256,
+    signal,
+    ...(asks ? { headers: { 'x-amz-checksum-mode': 'ENABLED' } } : {}),
+  }
   try {
     const headers = await client.sendForHeaders(request)
     const { contentLength: _, ...head } = parseHead(key, headers)
-    return { ...head, headers }
+    // One made of the parts' hashes ends in their number and says nothing of the whole ("Checking object integrity").
+    const sha256 = asks ? hexSha256(headers['x-amz-checksum-sha256']) : undefined
+    return { ...head, ...(sha256 === undefined ? {} : { sha256 }), headers }
   } catch (error) {
     if (!KeepsakeError.is(error) || error.details.httpStatus !== 404) throw error
   }

@@ -8,6 +8,7 @@ import type {
   CreateMultipartRequest,
   DeleteResult,
   GetOptions,
+  HeadOptions,
   ListedMultipart,
   ListedObject,
   ListedPart,
@@ -209,7 +210,7 @@ class S3Store implements ObjectStore {
     })
   }
 
-  async head(key: string, options: CallOptions = {}): Promise<ObjectHead | undefined> {
+  async head(key: string, options: HeadOptions = {}): Promise<ObjectHead | undefined> {
     const head = await headObject(this.#client, key, options)
     if (!head) return undefined
     const { headers: _, ...known } = head

@@ -1,7 +1,7 @@
 import pg from 'pg'
 
-/** The right to sweep, which one process at a time has. */
-export interface SweepLead {
+/** The right to some work (to sweep, or to run what is scheduled), which one process at a time has. */
+export interface Lead {
   /** Takes or keeps the right; false where another process has it. */
   hold(): Promise<boolean>
   /** Aborted when the right that was held last is lost. */
@@ -10,7 +10,7 @@ export interface SweepLead {
 }
 
 /** PGlite: the lock of the data folder has already made this the only process. */
-export class SoleLead implements SweepLead {
+export class SoleLead implements Lead {
   readonly signal: AbortSignal = new AbortController().signal
 
   async hold(): Promise<boolean> {
@@ -26,13 +26,16 @@ export class SoleLead implements SweepLead {
  *
  * Like LISTEN it needs a session, so it does not work through a pooler in transaction mode.
  */
-export class PostgresLead implements SweepLead {
+export class PostgresLead implements Lead {
   readonly #connectionString: string
+  readonly #work: string
   #client: pg.Client | undefined
   #lost = new AbortController()
 
-  constructor(connectionString: string) {
+  /** @param work What the right is to; each has a lock of its own. */
+  constructor(connectionString: string, work: string) {
     this.#connectionString = connectionString
+    this.#work = work
   }
 
   get signal(): AbortSignal {
@@ -46,7 +49,7 @@ export class PostgresLead implements SweepLead {
     }
     const client = new pg.Client({
       connectionString: this.#connectionString,
-      application_name: 'keepsake sweep',
+      application_name: `keepsake ${this.#work}`,
       connectionTimeoutMillis: 5000,
       query_timeout: 10_000,
       keepAlive: true,
@@ -57,7 +60,9 @@ export class PostgresLead implements SweepLead {
       await client.connect()
       // A machine that vanishes must not keep the lock until TCP's own two hours are over.
       await client.query('set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3')
-      const { rows } = await client.query("select pg_try_advisory_lock(hashtextextended('keepsake sweep', 0)) as held")
+      const { rows } = await client.query('select pg_try_advisory_lock(hashtextextended($1, 0)) as held', [
+        `keepsake ${this.#work}`,
+      ])
       if (rows[0]?.held === true) {
         this.#lost = new AbortController()
         this.#client = client

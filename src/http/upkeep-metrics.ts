@@ -1,0 +1,55 @@
+import { Gauge, type Registry } from 'prom-client'
+import type { Keepsake } from '../verbs.ts'
+import { withDeadline } from './with-deadline.ts'
+
+const deadline = 5_000
+
+/** What verify found, when each kind of upkeep ran last, and what waits to be delivered. */
+export function addUpkeepMetrics(registry: Registry, keepsake: Pick<Keepsake, 'upkeepState' | 'webhooks'>): void {
+  const registers = [registry]
+  const lastRun = new Gauge({
+    name: 'keepsake_upkeep_last_run_timestamp_seconds',
+    help: 'When each kind of upkeep ended last, such as verify.exists; by whether it came to its end.',
+    labelNames: ['work', 'outcome'],
+    registers,
+  })
+  const oldest = new Gauge({
+    name: 'keepsake_verify_oldest_check_timestamp_seconds',
+    help: 'When the stored asset that has waited longest was last looked at (look="any"), or read and hashed (look="full").',
+    labelNames: ['look'],
+    registers,
+  })
+  new Gauge({
+    name: 'keepsake_assets_unwell',
+    help: 'Stored assets whose object was found missing or corrupt.',
+    labelNames: ['health'],
+    registers,
+    async collect() {
+      for (const gauge of [this, lastRun, oldest]) gauge.reset()
+      const state = await withDeadline(keepsake.upkeepState(), deadline).catch(() => undefined)
+      if (state === undefined) return
+      this.set({ health: 'missing' }, state.missing)
+      this.set({ health: 'corrupt' }, state.corrupt)
+      if (state.oldestCheck) oldest.set({ look: 'any' }, state.oldestCheck.getTime() / 1000)
+      if (state.oldestRead) oldest.set({ look: 'full' }, state.oldestRead.getTime() / 1000)
+      for (const { name, endedAt, detail } of state.runs) {
+        lastRun.set({ work: name, outcome: 'problem' in detail ? 'failed' : 'done' }, endedAt.getTime() / 1000)
+      }
+    },
+  })
+  new Gauge({
+    name: 'keepsake_webhook_deliveries',
+    help: 'Events on their way to each endpoint, by state; dead ones were given up.',
+    labelNames: ['endpoint', 'state'],
+    registers,
+    async collect() {
+      this.reset()
+      const endpoints = await withDeadline(keepsake.webhooks.endpoints(), deadline).catch(() => [])
+      for (const { id, pending, delivered, dead } of endpoints) {
+        this.set({ endpoint: id, state: 'pending' }, pending)
+        this.set({ endpoint: id, state: 'delivered' }, delivered)
+        this.set({ endpoint: id, state: 'dead' }, dead)
+      }
+    },
+  })
+}
