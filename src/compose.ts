@@ -7,7 +7,7 @@ import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
 import type { ObjectStore } from './stores/index.ts'
-import { settle, sweep } from './upkeep/index.ts'
+import { createReconcile, settle, sweep } from './upkeep/index.ts'
 import type { Keepsake, PartHealth } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
@@ -75,6 +75,7 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     audit: (filter) => service.audit(filter),
     as,
     collections,
+    reconcile: createReconcile(parts),
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
     countByState: () => catalogue.countByState(),
     drain: () => drain(),

@@ -1,6 +1,7 @@
 import type { Actor, AuditEntry, AuditFilter } from './catalogue/index.ts'
 import type { ImportRequest } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
+import type { Reconcile } from './upkeep/index.ts'
 
 export type ListRequest = {
   readonly owner?: string
@@ -74,6 +75,9 @@ export interface Keepsake extends Verbs {
 
   /** The same verbs bound to an actor: a user sees and makes only what is its own. */
   as(actor: Actor): Verbs
+
+  /** Compares bucket and catalogue both ways, and puts right what is wrong. */
+  readonly reconcile: Reconcile
 
   /** The state of the parts behind: `catalogue` and `primary`. */
   check(): Promise<readonly PartHealth[]>

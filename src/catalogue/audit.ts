@@ -14,6 +14,11 @@ const actions = [
   'asset.failed',
   'asset.deleting',
   'asset.purged',
+  'asset.missing',
+  'asset.corrupt',
+  'asset.recovered',
+  'object.quarantined',
+  'object.restored',
   'url.issued',
 ] as const satisfies readonly AuditAction[]
 

@@ -1,4 +1,5 @@
 import type { AssetProblem, AssetRecord, AssetState, MediaKind, Provenance, StoreName } from '../media/index.ts'
+import type { ReconcileQueries } from './reconcile.ts'
 
 /** Who acts. It stands in every audit row, and decides what row-level security shows. */
 export type Actor =
@@ -77,6 +78,11 @@ export type AuditAction =
   | 'asset.failed'
   | 'asset.deleting'
   | 'asset.purged'
+  | 'asset.missing'
+  | 'asset.corrupt'
+  | 'asset.recovered'
+  | 'object.quarantined'
+  | 'object.restored'
   | 'url.issued'
 
 export type AuditEntry = {
@@ -117,7 +123,7 @@ export type RetiredKey = { readonly key: string; readonly store: StoreName; read
  *
  * Errors: `catalogue_unavailable`; after it a change may have happened: read again, never undo.
  */
-export interface Catalogue {
+export interface Catalogue extends ReconcileQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.

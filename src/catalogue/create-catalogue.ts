@@ -1,6 +1,7 @@
 import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
+import { reconcileQueries } from './reconcile.ts'
 import { reserve } from './reserve.ts'
 import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
 import type { Database } from './sql.ts'
@@ -9,6 +10,7 @@ import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew } 
 /** The catalogue over an open database, be it PostgreSQL or PGlite. It holds no state of its own. */
 export function createCatalogue(database: Database): Catalogue {
   return {
+    ...reconcileQueries(database),
     reserve: (reservation, actor) => reserve(database, reservation, actor),
     assignKey: (id, attempt, content) => assignKey(database, id, attempt, content),
     confirm: (id, attempt, content, actor) => confirm(database, id, attempt, content, actor),

@@ -14,4 +14,16 @@ export type {
 export { createCatalogue } from './create-catalogue.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
+export type {
+  KeyedRow,
+  QuarantineEntry,
+  QuarantineRequest,
+  ReconcileQueries,
+  ScanFinding,
+  ScanRange,
+  ScanRecord,
+  ScanTotals,
+  SeenObject,
+  Sighting,
+} from './reconcile.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'

@@ -40,6 +40,7 @@ const table = {
   catalogue_unavailable: { status: 503, title: 'The catalogue database is failing' },
   stopping: { status: 503, title: 'This server is stopping' },
   timeout: { status: 504, title: 'The work took too long' },
+  reconcile_refused: { status: 409, title: 'A brake stopped the clean-up' },
   // The installation.
   invalid_setting: { status: 500, title: 'A setting is not valid' },
   data_folder_locked: { status: 503, title: 'Another process holds the data folder' },

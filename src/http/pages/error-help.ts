@@ -134,6 +134,11 @@ const help: Readonly<Record<ErrorCode, Help>> = {
     meaning: 'The work did not end within its deadline. Whether it still takes effect may not be known.',
     action: 'Try again, an import with the same `Idempotency-Key`.',
   },
+  reconcile_refused: {
+    meaning:
+      'A brake of `keepsake reconcile` stopped it before anything was changed: more orphans than expected, another catalogue’s bucket, an empty catalogue, or a manifest that is too old.',
+    action: 'Read what the message found. Where it is what you want, repeat the command with the number that it names.',
+  },
   invalid_setting: {
     meaning: 'A setting is missing or not valid. The server does not start with it.',
     action: 'Change the setting that the message names to what it allows.',
