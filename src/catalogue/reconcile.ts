@@ -40,7 +40,7 @@ export type ScanTotals = {
   readonly objects: number
   readonly bytes: number
   readonly rows: number
-  /** Objects under Keepsake's own prefixes. */
+  /** Objects under Keepsake's own prefixes, which are not counted above. */
   readonly reserved: number
   readonly findings: Readonly<Record<string, { readonly count: number; readonly bytes: number; readonly ripe: number }>>
 }

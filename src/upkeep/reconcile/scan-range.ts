@@ -89,8 +89,13 @@ function candidatesOf(
       else if (row.health === 'missing') candidates.returned.push(row)
     },
     objectOnly(object) {
-      if (isReservedKey(object.key)) seen.reserved += 1
-      else candidates.unclaimed.push(object)
+      if (!isReservedKey(object.key)) {
+        candidates.unclaimed.push(object)
+        return
+      }
+      seen.reserved += 1
+      seen.objects -= 1
+      seen.bytes -= object.size
     },
     rowOnly(row) {
       if (judged(row) && row.settled) candidates.lacking.push(row)
