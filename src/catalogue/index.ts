@@ -25,5 +25,6 @@ export type {
   ScanTotals,
   SeenObject,
   Sighting,
+  SuspectRow,
 } from './reconcile.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'

@@ -1,12 +1,5 @@
 import { z } from 'zod'
-import {
-  type AssetHealth,
-  type AssetState,
-  assetHealths,
-  assetStates,
-  type StoreName,
-  storeNames,
-} from '../media/index.ts'
+import { type AssetHealth, type AssetState, assetHealths, assetStates } from '../media/index.ts'
 import { actorName } from './acting.ts'
 import type { Actor } from './catalogue.ts'
 import { parseRows, safeInteger } from './row.ts'
@@ -45,17 +38,25 @@ export type ScanTotals = {
   readonly findings: Readonly<Record<string, { readonly count: number; readonly bytes: number; readonly ripe: number }>>
 }
 
-/** A row as far as a comparison needs it. */
+/** A row as far as a comparison needs it: a million of them are read, so no more than that. */
 export type KeyedRow = {
+  readonly key: string
+  readonly size: number | null
+  /** Stored, and in the bucket: it must have its object. */
+  readonly stored: boolean
+  /** Stored before the listing began, so that the listing must have its object. */
+  readonly settled: boolean
+  /** Marked missing. */
+  readonly missing: boolean
+}
+
+/** A stored row of the bucket, for a second look. */
+export type SuspectRow = {
   readonly id: string
   readonly key: string
-  readonly state: AssetState
   readonly health: AssetHealth
-  readonly store: StoreName
   readonly size: number | null
   readonly sha256: string | null
-  /** Stored before the listing began. */
-  readonly settled: boolean
 }
 
 /** A finding as it is kept: `line` is what stands in the manifest. */
@@ -118,6 +119,8 @@ export interface ReconcileQueries {
     range: { readonly after: string; readonly until: string; readonly listedAt: Date },
     limit: number,
   ): Promise<readonly KeyedRow[]>
+  /** Those rows with one of these keys that are stored in the bucket, now. */
+  storedWithKeys(keys: readonly string[]): Promise<readonly SuspectRow[]>
   /** Those of the keys that are watched because a row let go of them. */
   retiredAmong(keys: readonly string[]): Promise<ReadonlySet<string>>
   /** Notes that objects were seen without a row, and since when. */
@@ -199,14 +202,19 @@ const scanRow = z
 const scanColumns = 'id, bucket, prefix, source, hashes, started_at, listed_at, finished_at'
 
 const keyedRow = z.strictObject({
+  key: z.string(),
+  size: z.number().nullable(),
+  stored: z.boolean(),
+  settled: z.boolean(),
+  missing: z.boolean(),
+})
+
+const suspectRow = z.strictObject({
   id: z.string(),
   key: z.string(),
-  state: z.enum(assetStates),
   health: z.enum(assetHealths),
-  store: z.enum(storeNames),
   size: safeInteger.nullable(),
   sha256: z.string().nullable(),
-  settled: z.boolean(),
 })
 
 const entryRow = z
@@ -243,9 +251,15 @@ const entryColumns = [
 ]
 const entryColumnsOf = (alias: string) => entryColumns.map((name) => `${alias}.${name}`).join(', ')
 
+// A size as a double is exact up to 2^53, and cheaper to read than a bigint.
 const keyedRowsText = `
-select id, key, state, health, store, size, sha256, coalesce(stored_at < $3::timestamptz, false) as settled
+select key, size::float8 as size, state = 'stored' and store = 'primary' as stored,
+  coalesce(stored_at < $3::timestamptz, false) as settled, health = 'missing' as missing
 from keepsake.assets where key > $1 and key <= $2 order by key limit $4`
+
+const suspectsText = `
+select id, key, health, size, sha256 from keepsake.assets
+where key = any($1::text[]) and state = 'stored' and store = 'primary'`
 
 const recordSightingsText = `
 insert into keepsake.sightings as s (key, etag, modified_at)
@@ -473,6 +487,7 @@ export function reconcileQueries(database: Database): ReconcileQueries {
         [scan],
       ),
     keyedRows: ({ after, until, listedAt }, limit) => rowsOf(keyedRow, keyedRowsText, [after, until, listedAt, limit]),
+    storedWithKeys: (keys) => (keys.length === 0 ? Promise.resolve([]) : rowsOf(suspectRow, suspectsText, [keys])),
     async retiredAmong(keys) {
       if (keys.length === 0) return new Set()
       const text = 'select distinct key from keepsake.retired_keys where key = any($1::text[])'

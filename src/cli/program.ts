@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addAssetCommands } from './commands/assets.ts'
 import { createCommands } from './commands/commands.ts'
+import { addReconcileCommands } from './commands/reconcile.ts'
 import { addServingCommands } from './commands/serving.ts'
 import type { ExitCode } from './failure.ts'
 import type { Io } from './io.ts'
@@ -36,10 +37,13 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
     .helpOption('-h, --help', 'show help')
     .configureOutput({ writeOut: (text) => void io.stdout.write(text), writeErr: (text) => void io.stderr.write(text) })
     .exitOverride()
+    // An option after a verb is that verb's, and not one of the words before it.
+    .enablePositionalOptions()
     .showSuggestionAfterError()
     .addHelpText('after', exitCodeHelp)
   const commands = createCommands(program, io, done)
   addAssetCommands(commands)
+  addReconcileCommands(commands)
   addServingCommands(commands)
   return program
 }

@@ -1,5 +1,7 @@
 export type { AppliedFinding, ApplyOptions, ApplyResult } from './reconcile/apply.ts'
 export { type Finding, type FindingKind, findingKinds, parseFinding } from './reconcile/finding.ts'
+export { type Inventory, openInventory } from './reconcile/inventory.ts'
+export { parseEntries } from './reconcile/inventory-entry.ts'
 export type { ManifestHeader } from './reconcile/manifest.ts'
 export { claimBucket, foreignBucket, markBucket, markerKey, readMark } from './reconcile/marker.ts'
 export type { RecoverySource } from './reconcile/parts.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { KeyedRow, ScanFinding } from '../../catalogue/index.ts'
+import type { ScanFinding, SuspectRow } from '../../catalogue/index.ts'
 import { isAssetId } from '../../media/index.ts'
 import type { ListedObject, ObjectHead } from '../../stores/index.ts'
 import { type Finding, toScanFinding } from './finding.ts'
@@ -8,10 +8,10 @@ import { callOptions, day, headsAtOnce, type ReconcileParts } from './parts.ts'
 
 /** What a comparison of one stretch of keys leaves to be looked at. */
 export type Candidates = {
+  /** Objects without a row. */
   readonly unclaimed: ListedObject[]
-  readonly lacking: KeyedRow[]
-  readonly unlike: KeyedRow[]
-  readonly returned: KeyedRow[]
+  /** Keys of stored rows whose object is lacking, or seems to be another one, or is back. */
+  readonly suspects: string[]
 }
 
 type JudgeParts = Pick<ReconcileParts, 'catalogue' | 'store'>
@@ -36,8 +36,7 @@ export async function judge(
   candidates: Candidates,
   signal: AbortSignal | undefined,
 ): Promise<readonly ScanFinding[]> {
-  const { lacking, unlike, returned } = candidates
-  const rows = [...lacking, ...unlike, ...returned]
+  const rows = await parts.catalogue.storedWithKeys(candidates.suspects)
   const heads = await inParallel(rows, headsAtOnce, (row) => parts.store.head(row.key, callOptions(signal)))
   const findings: Finding[] = []
   for (const [index, row] of rows.entries()) {
@@ -48,10 +47,7 @@ export async function judge(
 }
 
 /** What is to be said of a stored row and the object under its key. */
-export function judgeRow(
-  row: Pick<KeyedRow, 'id' | 'key' | 'size' | 'sha256' | 'health'>,
-  head: ObjectHead | undefined,
-): Finding | undefined {
+export function judgeRow(row: SuspectRow, head: ObjectHead | undefined): Finding | undefined {
   const { id: asset, key } = row
   const size = row.size ?? 0
   if (head === undefined) return { kind: 'missing', key, size, asset }

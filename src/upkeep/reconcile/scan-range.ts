@@ -1,4 +1,4 @@
-import type { KeyedRow, ScanRange, ScanRecord } from '../../catalogue/index.ts'
+import type { KeyedRow, ScanFinding, ScanRange, ScanRecord } from '../../catalogue/index.ts'
 import { isReservedKey, KeepsakeError } from '../../media/index.ts'
 import { compareObjectKeys, type ListedObject } from '../../stores/index.ts'
 import { compare } from './compare.ts'
@@ -9,8 +9,9 @@ import { callOptions, type ReconcileParts } from './parts.ts'
 const pageSize = 1000
 /** Rows a statement. */
 const rowsAtOnce = 2000
-/** Milliseconds after which a position is kept although nothing was found. */
+/** Milliseconds, and findings, after which the position is kept with what was found on the way to it. */
 const checkpointMillis = 2000
+const checkpointFindings = 500
 
 export type RangeParts = Pick<ReconcileParts, 'catalogue' | 'store'>
 
@@ -52,20 +53,24 @@ export async function scanRange(
       ...callOptions(signal),
     })
   let seen: Seen = { objects: 0, bytes: 0, rows: 0, reserved: 0 }
+  let found: ScanFinding[] = []
   let saved = { position, at: performance.now() }
   for await (const page of pagesOf(listed, range.until)) {
     const through = page.isLast ? range.until : (page.objects.at(-1)?.key ?? range.until)
     const rows = await rowsThrough(catalogue, { after: position, until: through, listedAt })
     signal?.throwIfAborted()
     const candidates = candidatesOf(page.objects, rows, position, scan, seen)
-    const findings = await judge({ catalogue, store }, candidates, signal)
-    onSeen?.({ objects: page.objects.length, rows: rows.length, findings: findings.length })
+    const before = found.length
+    found.push(...(await judge({ catalogue, store }, candidates, signal)))
+    onSeen?.({ objects: page.objects.length, rows: rows.length, findings: found.length - before })
     position = through
-    if (!page.isLast && findings.length === 0 && performance.now() - saved.at < checkpointMillis) continue
+    const isDue = found.length >= checkpointFindings || performance.now() - saved.at >= checkpointMillis
+    if (!page.isLast && !isDue) continue
     const to = { position, done: page.isLast }
-    if (!(await catalogue.saveProgress({ ...range, position: saved.position }, to, seen, findings))) throw overtaken()
+    if (!(await catalogue.saveProgress({ ...range, position: saved.position }, to, seen, found))) throw overtaken()
     saved = { position, at: performance.now() }
     seen = { objects: 0, bytes: 0, rows: 0, reserved: 0 }
+    found = []
   }
 }
 
@@ -76,17 +81,15 @@ function candidatesOf(
   scan: ScanRecord,
   seen: Seen,
 ): Candidates {
-  const candidates: Candidates = { unclaimed: [], lacking: [], unlike: [], returned: [] }
+  const candidates: Candidates = { unclaimed: [], suspects: [] }
   seen.rows += rows.length
   seen.objects += objects.length
   for (const { size } of objects) seen.bytes += size
-  const judged = (row: KeyedRow) => row.state === 'stored' && row.store === 'primary'
   compare(objects, rows, after, {
     both(object, row) {
-      if (!judged(row)) return
       // A list tells sizes. The hash that an object states costs a request each.
-      if (object.size !== row.size || scan.hashes) candidates.unlike.push(row)
-      else if (row.health === 'missing') candidates.returned.push(row)
+      const isSuspect = object.size !== row.size || row.missing || scan.hashes
+      if (row.stored && isSuspect) candidates.suspects.push(row.key)
     },
     objectOnly(object) {
       if (!isReservedKey(object.key)) {
@@ -98,7 +101,7 @@ function candidatesOf(
       seen.bytes -= object.size
     },
     rowOnly(row) {
-      if (judged(row) && row.settled) candidates.lacking.push(row)
+      if (row.stored && row.settled) candidates.suspects.push(row.key)
     },
   })
   return candidates

@@ -5,6 +5,7 @@ import { requireMark, storeTime } from './marker.ts'
 import { scanUploads } from './multipart.ts'
 import { callOptions, type ReconcileParts } from './parts.ts'
 import { scanRange } from './scan-range.ts'
+import { sorted } from './sorted.ts'
 
 export type ScanOptions = {
   /** Only keys under this prefix, which ends with a slash. Default: the whole bucket. */
@@ -15,13 +16,13 @@ export type ScanOptions = {
   readonly resume?: boolean
   /** Ask every object for the hash and the asset that it states: a request each. Default: sizes only. */
   readonly hashes?: boolean
-  /** Objects from an inventory in place of a listing, in byte order, with the time it was made. */
+  /** Objects from an inventory in place of a listing, in any order, with the time it was made. */
   readonly inventory?: { readonly objects: AsyncIterable<ListedObject>; readonly madeAt: Date }
   /** Rows in a range: a position is kept for each. Default: 50000. */
   readonly rangeRows?: number
   readonly signal?: AbortSignal
   /** Told what was looked at so far, about twice a second. */
-  readonly onProgress?: (seen: ScanProgress) => void | Promise<void>
+  readonly onProgress?: (seen: ScanProgress) => void
 }
 
 export type ScanProgress = { readonly objects: number; readonly rows: number; readonly findings: number }
@@ -66,11 +67,15 @@ export async function scan(parts: ReconcileParts, options: ScanOptions = {}): Pr
     seen.findings += more.findings
     if (performance.now() - told < progressMillis) return
     told = performance.now()
-    void onProgress?.({ ...seen })
+    onProgress?.({ ...seen })
   }
   const worker = async () => {
     for (let range = await ranges.next(); range !== undefined; range = await ranges.next()) {
-      await scanRange(parts, record, range, { signal, onSeen, ...(inventory ? { objects: inventory.objects } : {}) })
+      await scanRange(parts, record, range, {
+        signal,
+        onSeen,
+        ...(inventory ? { objects: sorted(within(inventory.objects, prefix), parts.spoolDir) } : {}),
+      })
     }
   }
   const workers = Array.from({ length: inventory ? 1 : shards }, async () => {
@@ -164,6 +169,10 @@ class Ranges {
     this.#frontier = range.until
     return { ...range, position: after }
   }
+}
+
+async function* within(objects: AsyncIterable<ListedObject>, prefix: string): AsyncGenerator<ListedObject> {
+  for await (const object of objects) if (object.key.startsWith(prefix) && object.key !== prefix) yield object
 }
 
 /** Peers lost data by prefixes without a slash: 'alice' is the beginning of 'alice2/' too. */
