@@ -2,6 +2,7 @@ import { benchEmbeddedS3 } from './embedded-s3.ts'
 import { benchImport } from './import.ts'
 import { benchMemory } from './memory.ts'
 import { benchPresign } from './presign.ts'
+import { benchReconcile } from './reconcile.ts'
 import { type Part, report } from './report.ts'
 import { benchS3Client } from './s3-client.ts'
 
@@ -12,6 +13,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   'embedded-s3': benchEmbeddedS3,
   import: benchImport,
   memory: benchMemory,
+  reconcile: benchReconcile,
 }
 
 const names = process.argv.slice(2)

@@ -9,6 +9,7 @@ import type {
   RebuildProgress,
   RebuildRequest,
   RebuildResult,
+  Reconcile,
   Report,
   ReportRequest,
   UpkeepRunOptions,
@@ -142,6 +143,9 @@ export interface Keepsake extends Verbs {
 
   /** The same verbs bound to an actor: a user sees and makes only what is its own. */
   as(actor: Actor): Verbs
+
+  /** Compares bucket and catalogue both ways, and puts right what is wrong. */
+  readonly reconcile: Reconcile
 
   /** The state of the parts behind: `catalogue` and `primary`. */
   check(): Promise<readonly PartHealth[]>

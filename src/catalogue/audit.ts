@@ -20,6 +20,8 @@ const actions = [
   'asset.missing',
   'asset.corrupt',
   'asset.recovered',
+  'object.quarantined',
+  'object.restored',
   'url.issued',
 ] as const satisfies readonly AuditAction[]
 

@@ -10,6 +10,7 @@ import type {
 import type { UploadSweepQueries } from './abandoned-uploads.ts'
 import type { HealthQueries } from './health.ts'
 import type { RebuildQueries } from './rebuild.ts'
+import type { ReconcileQueries } from './reconcile.ts'
 import type { ReportQueries } from './report.ts'
 import type { RetentionQueries } from './retention.ts'
 import type { UploadQueries } from './uploads.ts'
@@ -119,6 +120,8 @@ export type AuditAction =
   | 'asset.missing'
   | 'asset.corrupt'
   | 'asset.recovered'
+  | 'object.quarantined'
+  | 'object.restored'
   | 'url.issued'
 
 export type AuditEntry = {
@@ -166,7 +169,8 @@ export interface Catalogue
     HealthQueries,
     WebhookQueries,
     ReportQueries,
-    RebuildQueries {
+    RebuildQueries,
+    ReconcileQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.

@@ -4,6 +4,7 @@ import type { Catalogue } from './catalogue.ts'
 import { healthQueries } from './health.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { rebuildQueries } from './rebuild.ts'
+import { reconcileQueries } from './reconcile.ts'
 import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { retentionQueries } from './retention.ts'
@@ -17,6 +18,7 @@ import { webhookQueries } from './webhooks.ts'
 export function createCatalogue(database: Database): Catalogue {
   return {
     ...uploadQueries(database),
+    ...reconcileQueries(database),
     reserve: (reservation, actor) => reserve(database, reservation, actor),
     assignKey: (id, attempt, content) => assignKey(database, id, attempt, content),
     confirm: (id, attempt, content, actor) => confirm(database, id, attempt, content, actor),

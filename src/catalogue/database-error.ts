@@ -1,6 +1,6 @@
 import { KeepsakeError } from '../media/index.ts'
 
-/** Conditions raised by our own triggers (migrations 1 and 2). */
+/** Conditions raised by our own triggers (migrations 1 to 3). */
 const quotaExceeded = 'KS001'
 const keyRetired = 'KS003'
 

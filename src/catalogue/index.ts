@@ -26,6 +26,19 @@ export type {
   RebuildQueries,
   RebuildVerdict,
 } from './rebuild.ts'
+export type {
+  KeyedRow,
+  QuarantineEntry,
+  QuarantineRequest,
+  ReconcileQueries,
+  ScanFinding,
+  ScanRange,
+  ScanRecord,
+  ScanTotals,
+  SeenObject,
+  Sighting,
+  SuspectRow,
+} from './reconcile.ts'
 export type { ReportCounts, ReportGroup, ReportGroupCounts, ReportPage, ReportQueries, ReportQuery } from './report.ts'
 export type { CleanupScope, OldAsset, OldAssets, RetentionChange } from './retention.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'

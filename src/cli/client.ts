@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { KeepsakeError } from '../media/index.ts'
 import {
   type Answer,
   type AnswerBody,
@@ -8,6 +9,7 @@ import {
   connect,
 } from './connect.ts'
 import { CliFailure } from './failure.ts'
+import { failureOf } from './failure-of.ts'
 import type { Io } from './io.ts'
 
 /** Milliseconds for a call that only asks, and for one that moves media. */
@@ -143,6 +145,9 @@ export class Client {
 
   #unreachable(error: unknown, deadline: AbortSignal): CliFailure {
     if (error instanceof CliFailure) return error
+    // What was to be sent could not be read.
+    if (error instanceof Error && KeepsakeError.is(error.cause)) return failureOf(error.cause)
+    if (KeepsakeError.is(error)) return failureOf(error)
     if (this.#signal.aborted) return CliFailure.interrupted()
     const { name } = this.#connection
     if (deadline.aborted) return this.#failure('timeout', 504, `No answer from ${name} in time. Look again with ls.`)

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addAssetCommands } from './commands/assets.ts'
 import { createCommands } from './commands/commands.ts'
+import { addReconcileCommands } from './commands/reconcile.ts'
 import { addReportCommands } from './commands/report.ts'
 import { addServingCommands } from './commands/serving.ts'
 import { addVerifyCommands } from './commands/verify.ts'
@@ -39,6 +40,8 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
     .helpOption('-h, --help', 'show help')
     .configureOutput({ writeOut: (text) => void io.stdout.write(text), writeErr: (text) => void io.stderr.write(text) })
     .exitOverride()
+    // An option after a verb is that verb's, and not one of the words before it.
+    .enablePositionalOptions()
     .showSuggestionAfterError()
     .addHelpText('after', exitCodeHelp)
   const commands = createCommands(program, io, done)
@@ -46,6 +49,7 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
   addReportCommands(commands)
   addVerifyCommands(commands)
   addWebhookCommands(commands)
+  addReconcileCommands(commands)
   addServingCommands(commands)
   return program
 }

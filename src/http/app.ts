@@ -21,6 +21,7 @@ import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
 import { addRebuildRoute } from './routes/rebuild.ts'
+import { addReconcileRoutes } from './routes/reconcile.ts'
 import { addReportRoute } from './routes/report.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addUppyRoutes } from './routes/uppy.ts'
@@ -105,6 +106,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addVerifyRoute(app, keepsake)
   addCleanupRoute(app, keepsake)
   addWebhookRoutes(app, keepsake)
+  addReconcileRoutes(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
   addDocsRoutes(app, version)
   return app

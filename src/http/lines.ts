@@ -14,11 +14,16 @@ export const linesType: string = 'application/x-ndjson'
 
 const quietMilliseconds = 10_000
 
-export type Emit = (progress: Readonly<Record<string, unknown>>) => void
+/** Resolves when the reader has taken what came before: who has many lines to send waits for that. */
+export type Emit = (progress: Readonly<Record<string, unknown>>) => Promise<void>
 
-/** What a route that answers with lines declares for its 200. */
-export function lines(description: string, schema: z.ZodType) {
-  return { description, content: { [linesType]: { schema } } }
+/**
+ * What a route that answers with lines declares for its 200. Its content is not in the type: the route would then have
+ * to return one value of it, and not a stream of many.
+ */
+export function lines(description: string, schema: z.ZodType): { readonly description: string } {
+  const content = { [linesType]: { schema } }
+  return Object.assign({ description }, { content })
 }
 
 /** Runs work whose progress and result go out line by line. An error before the first await is answered as any other. */
@@ -29,26 +34,40 @@ export function answerLines(
   const stop = new AbortController()
   const requestId = c.get('requestId')
   const encoder = new TextEncoder()
+  let taken = Promise.withResolvers<void>()
+  const run = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    const write = (line: Readonly<Record<string, unknown>>) => {
+      if (stop.signal.aborted) return
+      controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`))
+      alive.refresh()
+    }
+    const alive = setInterval(() => write({ type: 'alive' }), quietMilliseconds)
+    const emit: Emit = async (progress) => {
+      write({ ...progress, type: 'progress' })
+      if ((controller.desiredSize ?? 0) <= 0 && !stop.signal.aborted) await taken.promise
+    }
+    try {
+      write({ ...(await work(emit, stop.signal)), type: 'result' })
+    } catch (thrown) {
+      const { code, status, title, message, details } = toKeepsakeError(thrown)
+      write({ ...details, type: 'problem', code, status, title, detail: message, requestId })
+    } finally {
+      clearInterval(alive)
+      if (!stop.signal.aborted) controller.close()
+    }
+  }
   const body = new ReadableStream<Uint8Array>({
-    async start(controller) {
-      const write = (line: Readonly<Record<string, unknown>>) => {
-        if (stop.signal.aborted) return
-        controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`))
-        alive.refresh()
-      }
-      const alive = setInterval(() => write({ type: 'alive' }), quietMilliseconds)
-      try {
-        write({ ...(await work((progress) => write({ ...progress, type: 'progress' }), stop.signal)), type: 'result' })
-      } catch (thrown) {
-        const { code, status, title, message, details } = toKeepsakeError(thrown)
-        write({ ...details, type: 'problem', code, status, title, detail: message, requestId })
-      } finally {
-        clearInterval(alive)
-        if (!stop.signal.aborted) controller.close()
-      }
+    start(controller) {
+      // Not awaited: until it has started, a stream is not told that its reader wants more.
+      void run(controller)
+    },
+    pull() {
+      taken.resolve()
+      taken = Promise.withResolvers<void>()
     },
     cancel() {
       stop.abort(new KeepsakeError('stopping', 'The caller stopped reading, so the work was stopped.'))
+      taken.resolve()
     },
   })
   return c.body(body, 200, { 'content-type': linesType, 'cache-control': 'no-store' })

@@ -15,7 +15,13 @@ export { readHead } from './head.ts'
 export { Intake, type IntakeParts } from './import.ts'
 export { confirm } from './keep.ts'
 export { type KeepFor, parseKeepFor, requestedKeep } from './keep-for.ts'
-export { describeObject, factsFromObject, type ObjectDescription } from './object-metadata.ts'
+export {
+  type ContentFacts,
+  describeObject,
+  factsFromObject,
+  type ObjectDescription,
+  objectMetadata,
+} from './object-metadata.ts'
 export { type Measures, probe } from './probe.ts'
 export { defaultOwner, type ImportRequest } from './request.ts'
 export { SNIFF_BYTES, sniff } from './sniff.ts'

@@ -34,5 +34,12 @@ export {
   KeepsakeError,
   type KeepsakeErrorOptions,
 } from './errors.ts'
-export { type KeyTemplate, type KeyValues, parseKeyTemplate, sanitizeKeyValue } from './key-template.ts'
+export {
+  isReservedKey,
+  type KeyTemplate,
+  type KeyValues,
+  parseKeyTemplate,
+  reservedPrefixes,
+  sanitizeKeyValue,
+} from './key-template.ts'
 export { formatSize, parseDuration, parseSize } from './quantity.ts'

@@ -46,6 +46,33 @@ describe('a key template', () => {
     )
   })
 
+  test.each(['.keepsake/{id}', 'quarantine/{owner}/{id8}.{ext}', 'temp/{id}'])('may not begin as %s does', (source) => {
+    expect(() => parseKeyTemplate(source)).toThrow(/Keepsake's own/)
+  })
+
+  test.each(['.keepsake', 'quarantine', 'temp'])('keeps an owner called %s out of the reserved prefixes', (owner) => {
+    const template = parseKeyTemplate('{owner}/{id8}.{ext}')
+    expect(template.render({ ...values, owner })).toBe(`${owner}_/a1b2c3d4.jpg`)
+    expect(parseKeyTemplate('media/{owner}/{id8}').render({ ...values, owner })).toBe(`media/${owner}/a1b2c3d4`)
+  })
+
+  test('tells whether a key could be its own', () => {
+    const template = parseKeyTemplate('ai/{owner}/{date}/{time}_{id8}.{ext}')
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 2 ** 31 - 1 }), (owner, attempt) => {
+        expect(template.fits(template.render({ ...values, owner, attempt }))).toBe(true)
+      }),
+    )
+    for (const key of [
+      '',
+      'ai/x/2024-01-15/143052_a1b2c3d4.jpg/more',
+      'aixx/2024-01-15/143052_a1b2c3d4.jpg',
+      'logo.png',
+    ]) {
+      expect(template.fits(key)).toBe(false)
+    }
+  })
+
   test('gives every attempt a key of its own', () => {
     for (const source of ['{id}', '{id8}.{ext}', '{owner}/{id}/{id8}.{ext}']) {
       const template = parseKeyTemplate(source)

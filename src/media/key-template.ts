@@ -18,6 +18,19 @@ export type KeyTemplate = {
   readonly source: string
   /** Never fails for an asset's values: a value that is too long is cut, one that is empty becomes `unknown`. */
   readonly render: (values: KeyValues) => string
+  /** Whether a key could have come from this template. */
+  readonly fits: (key: string) => boolean
+}
+
+/**
+ * First segments that are Keepsake's own: its marks on the bucket, what reconcile set aside, and what lifecycle rules
+ * may remove. No asset's key begins with one of them.
+ */
+export const reservedPrefixes = ['.keepsake/', 'quarantine/', 'temp/'] as const
+
+/** Whether a key lies under one of Keepsake's own prefixes. */
+export function isReservedKey(key: string): boolean {
+  return reservedPrefixes.some((prefix) => key.startsWith(prefix))
 }
 
 /** The placeholders of a known width, in characters. An id may carry `-` and an attempt of up to ten digits. */
@@ -67,13 +80,27 @@ export function parseKeyTemplate(source: string, attributes: readonly string[] =
   if (segments.includes('')) refuse('a key does not start or end with a slash, or repeat one.')
   if (segments.some((segment) => segment === '.' || segment === '..')) refuse('a segment is . or ..')
 
+  const reserved = reservedPrefixes.find((prefix) => source.startsWith(prefix))
+  if (reserved !== undefined) {
+    refuse(`keys under '${reserved}' are Keepsake's own. Begin with another word than ${reservedPrefixes.join(', ')}.`)
+  }
+
   const widths = names.map((name) => (isFixedName(name) ? fixedWidth[name] : 0))
-  const room = maxKeyLength - [...widths, ...fixed.map((text) => text.length)].reduce((sum, width) => sum + width, 0)
+  // One less: a first segment that is reserved gets an underscore.
+  const room =
+    maxKeyLength - 1 - [...widths, ...fixed.map((text) => text.length)].reduce((sum, width) => sum + width, 0)
   const values = widths.filter((width) => width === 0).length
   // Shared out here, so that no asset is refused later for a long value: the id keeps keys apart, not the values.
   const valueLength = Math.min(maxValueLength, values === 0 ? maxValueLength : Math.floor(room / values))
   if (room < 0 || valueLength < minValueLength) refuse(`its keys could have more than ${maxKeyLength} characters.`)
-  return { source, render: (keyValues) => render(parts, keyValues, valueLength) }
+  const shape = new RegExp(
+    `^${parts.map((part, index) => (index % 2 === 0 ? escapeRegExp(part) : shapeOf(part))).join('')}$`,
+  )
+  return {
+    source,
+    render: (keyValues) => render(parts, keyValues, valueLength),
+    fits: (key) => key.length <= maxKeyLength && !isReservedKey(key) && shape.test(key),
+  }
 }
 
 function render(parts: readonly string[], values: KeyValues, valueLength: number): string {
@@ -90,7 +117,28 @@ function render(parts: readonly string[], values: KeyValues, valueLength: number
   })
   // A dot segment means something to every URL parser on the way (RFC 3986, section 5.2.4).
   const segments = text.join('').split('/')
-  return segments.map((segment) => (/^\.+$/.test(segment) ? segment.replaceAll('.', '_') : segment)).join('/')
+  const key = segments.map((segment) => (/^\.+$/.test(segment) ? segment.replaceAll('.', '_') : segment)).join('/')
+  // An owner may be called like one of the reserved words.
+  return isReservedKey(key) ? key.replace('/', '_/') : key
+}
+
+const attemptShape = '(?:-[0-9]{1,10})?'
+const fixedShapes: Readonly<Record<FixedName, string>> = {
+  id: `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}${attemptShape}`,
+  id8: `[0-9a-f]{8}${attemptShape}`,
+  date: '[0-9]{4}-[0-9]{2}-[0-9]{2}',
+  time: '[0-9]{6}',
+  yyyy: '[0-9]{4}',
+  mm: '[0-9]{2}',
+  dd: '[0-9]{2}',
+}
+
+function shapeOf(name: string): string {
+  return isFixedName(name) ? fixedShapes[name] : `[A-Za-z0-9._-]{1,${maxValueLength}}`
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
 function isFixedName(name: string): name is FixedName {

@@ -11,6 +11,16 @@ export {
   type RebuildResult,
   rebuild,
 } from './rebuild/rebuild.ts'
+export type { AppliedFinding, ApplyOptions, ApplyResult } from './reconcile/apply.ts'
+export { type Finding, type FindingKind, findingKinds, parseFinding } from './reconcile/finding.ts'
+export { type Inventory, openInventory } from './reconcile/inventory.ts'
+export { parseEntries } from './reconcile/inventory-entry.ts'
+export type { ManifestHeader } from './reconcile/manifest.ts'
+export { claimBucket, foreignBucket, markBucket, markerKey, readMark } from './reconcile/marker.ts'
+export type { RecoverySource } from './reconcile/parts.ts'
+export type { Outcome } from './reconcile/quarantine.ts'
+export { createReconcile, type Reconcile, type RestoreOptions } from './reconcile/reconcile.ts'
+export type { ScanOptions, ScanProgress, ScanResult } from './reconcile/scan.ts'
 export { type MonthlyCost, type MonthlyUsage, monthlyCost } from './report/cost.ts'
 export { reportCsv } from './report/csv.ts'
 export { choosePrices, priceTables } from './report/prices/index.ts'

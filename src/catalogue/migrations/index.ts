@@ -1,5 +1,6 @@
 import { sql as catalogue } from './0001-catalogue.ts'
 import { sql as uploads } from './0002-uploads.ts'
+import { sql as reconcile } from './0003-reconcile.ts'
 import { sql as upkeep } from './0004-upkeep.ts'
 import { sql as reportAndRebuild } from './0005-report-and-rebuild.ts'
 import { sql as reopenedImports } from './0006-reopened-imports.ts'
@@ -10,6 +11,7 @@ export type Migration = { readonly id: number; readonly name: string; readonly s
 export const migrations: readonly Migration[] = [
   { id: 1, name: 'catalogue', sql: catalogue },
   { id: 2, name: 'uploads', sql: uploads },
+  { id: 3, name: 'reconcile', sql: reconcile },
   { id: 4, name: 'upkeep', sql: upkeep },
   { id: 5, name: 'report and rebuild', sql: reportAndRebuild },
   { id: 6, name: 'reopened imports', sql: reopenedImports },

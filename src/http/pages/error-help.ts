@@ -146,9 +146,9 @@ const help: Readonly<Record<ErrorCode, Help>> = {
   },
   upkeep_refused: {
     meaning:
-      'A clean-up would delete assets that nobody has confirmed, more than were confirmed, or so many objects are missing that the bucket looks like another one. Nothing was changed.',
+      'A brake stopped a clean-up, a verification or a reconciliation before anything was changed: more would be removed than was confirmed, so much is missing that the bucket looks like another one, it is another catalogue’s bucket, the catalogue is empty, or the manifest is too old.',
     action:
-      'Read the count in `detail`. Where it is what you want, send the same request with the number that it names.',
+      'Read in `detail` what was found. Where it is what you want, send the same request with the number that it names.',
   },
   delivery_not_found: {
     meaning:

@@ -39,6 +39,23 @@ describe('a page of a list', () => {
     )
   })
 
+  it('is read alike whether its entries are plain or not', () => {
+    const entry = fc
+      .record({
+        key: fc.string({ minLength: 1, unit: 'grapheme' }),
+        more: fc.constantFrom('', '<Owner><ID>1</ID></Owner>', '<StorageClass>STANDARD</StorageClass>', '<Key/>', ' '),
+        between: fc.constantFrom('', '', '\n', '<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>'),
+      })
+      .map(({ key, more, between }) => contents(escapeXml(key), more) + between)
+    fc.assert(
+      fc.property(fc.array(entry, { minLength: 1, maxLength: 5 }), (entries) => {
+        // A comment makes the whole of it be read as XML.
+        const carefully = parseListPage(page(`<!-- -->${entries.join('')}`))
+        expect(parseListPage(page(entries.join('')))).toEqual(carefully)
+      }),
+    )
+  })
+
   it('reads spaces and plus signs as S3 writes them', () => {
     const xml = page(`<EncodingType>url</EncodingType>${contents('a+b%2Bc%20d')}${contents('x%2By')}`)
     expect(parseListPage(xml).objects.map(({ key }) => key)).toEqual(['a b+c d', 'x+y'])

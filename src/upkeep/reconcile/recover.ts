@@ -1,0 +1,85 @@
+import type { Actor } from '../../catalogue/index.ts'
+import { type ContentFacts, objectMetadata } from '../../intake/index.ts'
+import { type AssetRecord, KeepsakeError } from '../../media/index.ts'
+import type { FindingOf } from './finding.ts'
+import { judgeRow } from './judge.ts'
+import { callOptions, type ReconcileParts, type RecoverySource, system } from './parts.ts'
+import { type Outcome, quarantineKey } from './quarantine.ts'
+
+/*
+ * What is wrong with a stored asset is never resolved by deleting its row: the row is all that is left of it, and may
+ * be right when the bucket is wrong. It is marked, and its bytes are looked for.
+ */
+
+type RecoverParts = Pick<ReconcileParts, 'catalogue' | 'store' | 'recoverySources'>
+type AssetFinding = FindingOf<'missing'> | FindingOf<'mismatch'> | FindingOf<'returned'>
+
+/** Looks at a stored asset and its object once more, and writes down what is so; a lost object is looked for. */
+export async function recover(
+  parts: RecoverParts,
+  finding: AssetFinding,
+  { actor, signal }: { readonly actor: Actor; readonly signal?: AbortSignal },
+): Promise<Outcome> {
+  const { catalogue, store } = parts
+  const record = await catalogue.get(finding.asset, system)
+  if (record === undefined) return { outcome: 'skipped', reason: 'the asset was deleted' }
+  if (record.state !== 'stored' || record.key !== finding.key || record.store !== 'primary') {
+    return { outcome: 'skipped', reason: `the asset is ${record.state}, or has another key` }
+  }
+  const found = judgeRow({ ...record, key: record.key }, await store.head(record.key, callOptions(signal)))
+  if (found === undefined) return { outcome: 'skipped', reason: 'the object is there, as the catalogue says' }
+  const by = { by: 'reconcile' }
+  switch (found.kind) {
+    case 'missing':
+      await catalogue.noteHealth(record, 'missing', by, actor)
+      return (await bringBack(parts, record, actor, signal)) ?? { outcome: 'marked', reason: 'missing' }
+    case 'mismatch':
+      await catalogue.noteHealth(record, 'corrupt', { ...by, field: found.field }, actor)
+      return { outcome: 'marked', reason: `corrupt: ${found.field} is ${found.found}, not ${found.expected}` }
+    default:
+      await catalogue.noteHealth(record, 'ok', by, actor)
+      return { outcome: 'recovered', reason: 'the object is there again' }
+  }
+}
+
+async function bringBack(
+  parts: RecoverParts,
+  record: AssetRecord,
+  actor: Actor,
+  signal: AbortSignal | undefined,
+): Promise<Outcome | undefined> {
+  const { catalogue, store, recoverySources = [] } = parts
+  const { key, size, sha256, contentType, width, height, duration } = record
+  if (key === null || size === null || sha256 === null || contentType === null) return undefined
+  const facts: ContentFacts = { size, sha256, width, height, duration }
+  for (const source of [fromQuarantine(store), ...recoverySources]) {
+    const body = await source.open(record, signal)
+    if (body === undefined) continue
+    try {
+      // Only these very bytes: the store checks their hash, and nothing is overwritten.
+      const metadata = objectMetadata(record, facts)
+      await store.put({ key, body, size, sha256, contentType, metadata, ...callOptions(signal) })
+    } catch (error) {
+      if (KeepsakeError.is(error, 'content_mismatch', 'content_truncated', 'object_missing')) continue
+      if (!KeepsakeError.is(error, 'object_exists')) throw error
+    }
+    await catalogue.noteHealth(record, 'ok', { by: 'reconcile', from: source.name }, actor)
+    return { outcome: 'recovered', reason: `from ${source.name}` }
+  }
+  return undefined
+}
+
+/** An object that was set aside as nobody's, before a row for it came back: from a backup, or by a rebuild. */
+function fromQuarantine(store: RecoverParts['store']): RecoverySource {
+  return {
+    name: 'quarantine',
+    async open({ key, size }, signal) {
+      if (key === null) return undefined
+      const head = await store.head(quarantineKey(key), callOptions(signal))
+      if (head?.size !== size) return undefined
+      return async function* () {
+        yield* (await store.get(quarantineKey(key), callOptions(signal))).body
+      }
+    },
+  }
+}
