@@ -4,6 +4,7 @@ import type {
   NotificationConfiguration,
   ReplicationConfiguration,
 } from '@aws-sdk/client-s3'
+import type { Make } from '../offers.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Cors } from './cors.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -56,6 +57,8 @@ export type Existence =
 export type LiveBucket = {
   readonly bucket: string
   readonly existence: Existence
+  /** The make of the store, and whether it is spoken with without TLS. */
+  readonly store: { readonly make: Make; readonly plainHttp: boolean }
   readonly publicAccessBlock: Reading<PublicAccessBlock>
   /** `BucketOwnerEnforced`, `BucketOwnerPreferred` or `ObjectWriter`. */
   readonly ownership: Reading<string>
@@ -76,4 +79,4 @@ export type LiveBucket = {
 }
 
 /** The settings of a bucket that are read one by one. */
-export type LiveParts = Omit<LiveBucket, 'bucket' | 'existence'>
+export type LiveParts = Omit<LiveBucket, 'bucket' | 'existence' | 'store'>

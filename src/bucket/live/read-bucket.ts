@@ -45,6 +45,7 @@ export async function readBucket(client: ControlClient, bucket: string): Promise
   return {
     bucket,
     existence,
+    store: { make: client.make(), plainHttp: client.endpoint?.startsWith('http:') ?? false },
     publicAccessBlock,
     ownership,
     encryption,
