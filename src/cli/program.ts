@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { addAssetCommands } from './commands/assets.ts'
+import { addBucketCommands } from './commands/bucket.ts'
 import { createCommands } from './commands/commands.ts'
 import { addServingCommands } from './commands/serving.ts'
 import type { ExitCode } from './failure.ts'
@@ -41,5 +42,6 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
   const commands = createCommands(program, io, done)
   addAssetCommands(commands)
   addServingCommands(commands)
+  addBucketCommands(commands)
   return program
 }
