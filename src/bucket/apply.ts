@@ -91,7 +91,9 @@ async function doStep(step: StepName, { spec }: BucketPlan, { plan, client, opti
     if (decision.status === 'change') await patiently(looks, () => decision.write(client))
     return await until(looks, async () => {
       const now = await look(step, client, context)
-      return now.status === 'not offered' ? { outcome: 'not offered', why: now.why } : now.status === 'same'
+      return now.status === 'not offered'
+        ? { outcome: 'not offered', why: now.why }
+        : now.status === 'same' || now.status === 'not asked'
     })
   } catch (error) {
     const failure = s3Failure(error)

@@ -3,6 +3,11 @@ export { type ControlClient, type ControlOptions, openControlClient } from './co
 export { bucketName, checkBucketName } from './desired/bucket-name.ts'
 export { type BucketSpec, bucketSpecs } from './desired/bucket-spec.ts'
 export { type DesiredBucket, type DesiredContext, desireBucket } from './desired/desired-bucket.ts'
+export { type AwsCliOptions, awsCli } from './export/aws-cli.ts'
+export { cloudFormation, type Template } from './export/cloudformation.ts'
+export { cloudFront } from './export/cloudfront.ts'
+export { type IamPolicy, type IamRole, iamPolicy, iamRoles } from './export/iam.ts'
+export { terraform } from './export/terraform.ts'
 export type { Cors, CorsRule } from './live/cors.ts'
 export type { Lifecycle, LifecycleRule, Transition } from './live/lifecycle.ts'
 export type {

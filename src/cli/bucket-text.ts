@@ -30,6 +30,8 @@ function partLines(part: string, decision: Decision, paint: Paint): string[] {
   switch (decision.status) {
     case 'same':
       return [paint('dim', `= ${part}: as it is to be`), ...notes(decision.notes, paint)]
+    case 'not asked':
+      return [paint('dim', `= ${part}: not asked for`), ...notes(decision.notes, paint)]
     case 'change':
       return [
         paint('yellow', `~ ${part}`),
@@ -59,7 +61,22 @@ function notes(texts: readonly string[], paint: Paint): string[] {
 
 function jsonLines(value: unknown): string[] {
   if (value === null || value === undefined) return []
-  return JSON.stringify(value, null, 2).split('\n').map(printable)
+  return pretty(value, '').split('\n').map(printable)
+}
+
+/** JSON in which a list of words that fits stands on one line. */
+function pretty(value: unknown, indent: string): string {
+  const inline = JSON.stringify(value)
+  const flat = Array.isArray(value) && value.every((entry) => typeof entry !== 'object' || entry === null)
+  if (typeof value !== 'object' || value === null || (flat && inline.length < 100)) return inline
+  const inner = `${indent}  `
+  const entries = Array.isArray(value)
+    ? value.map((entry) => pretty(entry, inner))
+    : Object.entries(value).map(([name, entry]) => `${JSON.stringify(name)}: ${pretty(entry, inner)}`)
+  const [open, close] = Array.isArray(value) ? ['[', ']'] : ['{', '}']
+  return entries.length === 0
+    ? `${open}${close}`
+    : `${open}\n${entries.map((entry) => inner + entry).join(',\n')}\n${indent}${close}`
 }
 
 /** One step of an apply, as it ends. */

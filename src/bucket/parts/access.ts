@@ -1,6 +1,6 @@
 import { canonicalJson } from '../canonical.ts'
 import type { PublicAccessBlock } from '../live/live-bucket.ts'
-import { asIs, type Decide, whenRead } from './decision.ts'
+import { asIs, type Decide, notAsked, whenRead } from './decision.ts'
 
 const switches: readonly (keyof PublicAccessBlock)[] = [
   'blockPublicAcls',
@@ -118,7 +118,10 @@ function shownEncryption({
 export const decideVersioning: Decide<'versioning'> = (reading, { spec, missing }) => {
   if (!spec.versioning) {
     const on = reading.status === 'set' && reading.value.status === 'Enabled'
-    return { status: 'same', notes: on ? ['Versions are on, though not asked for. They are never turned off.'] : [] }
+    return {
+      status: 'not asked',
+      notes: on ? ['Versions are on, though not asked for. They are never turned off.'] : [],
+    }
   }
   if (missing.versioning !== undefined) return { status: 'not offered', why: missing.versioning }
   return whenRead(reading, (live) => {
@@ -138,7 +141,7 @@ export const decideVersioning: Decide<'versioning'> = (reading, { spec, missing 
 
 export const decideLogging: Decide<'logging'> = (reading, { spec, missing, adopt }) => {
   const { logging } = spec
-  if (logging === null) return asIs
+  if (logging === null) return notAsked
   if (missing.logging !== undefined) return { status: 'not offered', why: missing.logging }
   return whenRead(reading, (live) => {
     if (live && canonicalJson(live) === canonicalJson(logging)) return asIs

@@ -1,12 +1,12 @@
 import type { InventoryConfiguration, ReplicationRule } from '@aws-sdk/client-s3'
 import { canonicalJson } from '../canonical.ts'
 import { ownRule } from '../desired/bucket-spec.ts'
-import { asIs, type Decide, whenRead } from './decision.ts'
+import { asIs, type Decide, notAsked, whenRead } from './decision.ts'
 
 /** Inventories stand beside each other under their ids, so others' are never touched. */
 export const decideInventory: Decide<'inventory'> = (reading, { spec, missing }) => {
   const { inventory } = spec
-  if (inventory === null) return asIs
+  if (inventory === null) return notAsked
   if (missing.inventory !== undefined) return { status: 'not offered', why: missing.inventory }
   return whenRead(reading, (live) => {
     const own = live?.find(({ Id }) => Id === inventory.Id)
@@ -35,7 +35,7 @@ function inventoryKey({ OptionalFields, ...configuration }: InventoryConfigurati
 /** One role for all rules of a bucket; the rules of others stay. */
 export const decideReplication: Decide<'replication'> = (reading, { spec, missing, adopt }) => {
   const { replication } = spec
-  if (replication === null) return asIs
+  if (replication === null) return notAsked
   if (missing.replication !== undefined) return { status: 'not offered', why: missing.replication }
   return whenRead(reading, (live) => {
     const found = live?.Rules ?? []

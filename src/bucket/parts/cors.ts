@@ -2,7 +2,7 @@ import type { CORSRule as S3CorsRule } from '@aws-sdk/client-s3'
 import { canonicalJson } from '../canonical.ts'
 import { ownRule } from '../desired/bucket-spec.ts'
 import type { CorsRule } from '../live/cors.ts'
-import { asIs, type Decide, whenRead } from './decision.ts'
+import { asIs, type Decide, notAsked, whenRead } from './decision.ts'
 
 /** Our rule before those of others: S3 goes by the first that matches. */
 export const decideCors: Decide<'cors'> = (reading, { spec, adopt }) => {
@@ -12,10 +12,9 @@ export const decideCors: Decide<'cors'> = (reading, { spec, adopt }) => {
     const foreign = found.filter(({ rule }) => !rule.id.startsWith(ownRule))
     const kept = foreign.filter(({ rule }) => !adopt || !isTakenOver(rule, spec.cors))
     const rules = [...spec.cors, ...kept.map(({ rule }) => rule)]
+    if (spec.cors.length === 0 && own.length === 0) return notAsked
     if (rules.length === 0) {
-      return own.length === 0
-        ? asIs
-        : { status: 'kept', before: own.map(({ rule }) => rule), notes: [leftOver(spec.name)] }
+      return { status: 'kept', before: own.map(({ rule }) => rule), notes: [leftOver(spec.name)] }
     }
     if (canonicalJson(rules) === canonicalJson(found.map(({ rule }) => rule))) return asIs
     const wide = kept.filter(({ rule }) => rule.origins.includes('*'))

@@ -20,9 +20,23 @@ export const partNames = [
 
 export type PartName = (typeof partNames)[number]
 
+/** The permission that writing each of them takes. */
+export const writeActions: Readonly<Record<PartName, string>> = {
+  publicAccessBlock: 's3:PutBucketPublicAccessBlock',
+  ownership: 's3:PutBucketOwnershipControls',
+  encryption: 's3:PutEncryptionConfiguration',
+  versioning: 's3:PutBucketVersioning',
+  policy: 's3:PutBucketPolicy',
+  lifecycle: 's3:PutLifecycleConfiguration',
+  cors: 's3:PutBucketCORS',
+  logging: 's3:PutBucketLogging',
+  inventory: 's3:PutInventoryConfiguration',
+  replication: 's3:PutReplicationConfiguration',
+}
+
 export type Decision =
-  /** As it is to be, or nothing is asked for. */
-  | { readonly status: 'same'; readonly notes: readonly string[] }
+  /** As it is to be; or nothing is asked for, and it stays as it is. */
+  | { readonly status: 'same' | 'not asked'; readonly notes: readonly string[] }
   | {
       readonly status: 'change'
       /** What stands there and what will, for people to compare. */
@@ -49,6 +63,7 @@ export type DecisionContext = {
 export type Decide<Name extends PartName> = (reading: LiveParts[Name], context: DecisionContext) => Decision
 
 export const asIs: Decision = { status: 'same', notes: [] }
+export const notAsked: Decision = { status: 'not asked', notes: [] }
 
 /** Judges what can be read; what cannot is told. */
 export function whenRead<T>(reading: Reading<T>, judge: (value: T | undefined) => Decision): Decision {

@@ -2,12 +2,13 @@ import type { LifecycleRule as S3LifecycleRule } from '@aws-sdk/client-s3'
 import { canonicalJson } from '../canonical.ts'
 import { minimumTransitionSize, ownRule } from '../desired/bucket-spec.ts'
 import type { LifecycleRule } from '../live/lifecycle.ts'
-import { type Decide, type DecisionContext, whenRead } from './decision.ts'
+import type { Missing } from '../offers.ts'
+import { type Decide, whenRead } from './decision.ts'
 
 /** Our rules beside those of others. */
 export const decideLifecycle: Decide<'lifecycle'> = (reading, context) => {
   const { spec } = context
-  const { wanted, notes } = offered(context)
+  const { wanted, notes } = offeredRules(spec.lifecycle, context.missing)
   return whenRead(reading, (live) => {
     const found = live?.rules ?? []
     const foreign = found.filter(({ rule }) => !rule.id.startsWith(ownRule))
@@ -42,7 +43,11 @@ export const decideLifecycle: Decide<'lifecycle'> = (reading, context) => {
   })
 }
 
-function offered({ spec, missing }: DecisionContext): { wanted: readonly LifecycleRule[]; notes: string[] } {
+/** The rules that a store can keep, and a word on each of the others. */
+export function offeredRules(
+  rules: readonly LifecycleRule[],
+  missing: Missing,
+): { readonly wanted: readonly LifecycleRule[]; readonly notes: readonly string[] } {
   const why = (rule: LifecycleRule) =>
     rule.transitions.length > 0
       ? missing.transitions
@@ -50,10 +55,8 @@ function offered({ spec, missing }: DecisionContext): { wanted: readonly Lifecyc
         ? missing.versioning
         : undefined
   return {
-    wanted: spec.lifecycle.filter((rule) => why(rule) === undefined),
-    notes: spec.lifecycle
-      .filter((rule) => why(rule) !== undefined)
-      .map((rule) => `${rule.id} is not offered: ${why(rule)}.`),
+    wanted: rules.filter((rule) => why(rule) === undefined),
+    notes: rules.filter((rule) => why(rule) !== undefined).map((rule) => `${rule.id} is not offered: ${why(rule)}.`),
   }
 }
 

@@ -1,7 +1,8 @@
 import { ownSid } from '../desired/bucket-spec.ts'
+import type { Missing } from '../offers.ts'
 import type { FoundStatement, Statement } from '../policy/policy.ts'
 import { statementKey } from '../policy/policy.ts'
-import { type Decide, type DecisionContext, whenRead } from './decision.ts'
+import { type Decide, whenRead } from './decision.ts'
 
 /** S3's limit: "bucket policies are limited to 20 KB in size". */
 const maxPolicyBytes = 20 * 1024
@@ -10,7 +11,7 @@ const maxPolicyBytes = 20 * 1024
 export const decidePolicy: Decide<'policy'> = (reading, context) => {
   const { spec, missing } = context
   if (missing.policy !== undefined) return { status: 'not offered', why: missing.policy }
-  const { wanted, notes } = offered(context)
+  const { wanted, notes } = offeredStatements(spec.statements, missing)
   return whenRead(reading, (live) => {
     const found = live?.statements ?? []
     const foreign = found.filter(({ statement }) => !isOwn(statement))
@@ -54,20 +55,18 @@ export const decidePolicy: Decide<'policy'> = (reading, context) => {
   })
 }
 
-/** The statements that the store can judge; one that it cannot would at best do nothing. */
-function offered({ spec, missing }: DecisionContext): { wanted: readonly Statement[]; notes: string[] } {
-  const lacking = spec.statements.flatMap((statement) => {
-    const why =
-      statement.Sid === 'KeepsakeDenyPlainHttp'
-        ? missing.tls
-        : statement.Sid === 'KeepsakeDenyOldTls'
-          ? missing.tlsVersion
-          : undefined
-    return why === undefined ? [] : [{ statement, why }]
-  })
+/** The statements that a store can judge, and a word on each of the others, which would at best do nothing. */
+export function offeredStatements(
+  statements: readonly Statement[],
+  missing: Missing,
+): { readonly wanted: readonly Statement[]; readonly notes: readonly string[] } {
+  const why = ({ Sid }: Statement) =>
+    Sid === 'KeepsakeDenyPlainHttp' ? missing.tls : Sid === 'KeepsakeDenyOldTls' ? missing.tlsVersion : undefined
   return {
-    wanted: spec.statements.filter((statement) => lacking.every((one) => one.statement !== statement)),
-    notes: lacking.map(({ statement, why }) => `${statement.Sid} is not offered: ${why}.`),
+    wanted: statements.filter((statement) => why(statement) === undefined),
+    notes: statements
+      .filter((statement) => why(statement) !== undefined)
+      .map((statement) => `${statement.Sid} is not offered: ${why(statement)}.`),
   }
 }
 

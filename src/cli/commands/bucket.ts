@@ -55,6 +55,28 @@ Examples:
   $ keepsake bucket apply plan.json --yes`,
     )
     .action(async (plan, options) => done(await (await import('../verbs/bucket.ts')).applyVerb(plan, options, io)))
+
+  settings(
+    bucket
+      .command('export <form>')
+      .summary('write the same as IAM, CloudFormation, Terraform or commands')
+      .description('Writes the desired state as iam, cloudformation, terraform, aws-cli, or cloudfront.'),
+  )
+    .option('--role <role>', 'for iam: app, janitor, doctor or provisioner (default: all of them)')
+    .option('-o, --out <file>', 'write to a file')
+    .addHelpText(
+      'after',
+      `${precedence}
+
+Examples:
+  $ keepsake bucket export iam --role app > app-policy.json
+  $ keepsake bucket export cloudformation --app echoes-audio --account 123456789012 --out bucket.json
+  $ keepsake bucket export terraform > bucket.tf
+  $ keepsake bucket export aws-cli | sh`,
+    )
+    .action(async (form, options) =>
+      done(await (await import('../verbs/bucket-export.ts')).exportVerb(form, options, io)),
+    )
 }
 
 /** The options that say what is wanted, and where. */
