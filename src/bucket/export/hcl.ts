@@ -24,13 +24,29 @@ function blockText({ type, labels = [], attributes = {}, blocks = [] }: Block, i
   const set = Object.entries(attributes).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],
   )
-  // `terraform fmt` aligns the equals signs of attributes that follow each other.
-  const width = Math.max(0, ...set.map(([name]) => name.length))
-  const lines = set.map(([name, value]) => `${inner}${name.padEnd(width)} = ${valueText(value, inner)}`)
+  const lines = attributeLines(set, inner)
   const nested = blocks.map((block) => blockText(block, inner))
   const body = [...(lines.length > 0 ? [lines.join('\n')] : []), ...nested].join('\n\n')
   const head = [type, ...labels.map((label) => quoted(label))].join(' ')
   return body === '' ? `${indent}${head} {}` : `${indent}${head} {\n${body}\n${indent}}`
+}
+
+/** `terraform fmt` aligns the equals signs of attributes that follow each other, and begins anew after one of many lines. */
+function attributeLines(set: readonly (readonly [string, HclValue])[], indent: string): string[] {
+  const texts = set.map(([name, value]) => ({ name, text: valueText(value, indent) }))
+  const lines: string[] = []
+  let group: typeof texts = []
+  const flush = () => {
+    const width = Math.max(0, ...group.map(({ name }) => name.length))
+    lines.push(...group.map(({ name, text }) => `${indent}${name.padEnd(width)} = ${text}`))
+    group = []
+  }
+  for (const one of texts) {
+    group.push(one)
+    if (one.text.includes('\n')) flush()
+  }
+  flush()
+  return lines
 }
 
 function valueText(value: HclValue, indent: string): string {
