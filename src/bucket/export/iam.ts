@@ -46,7 +46,9 @@ const statementsOf: Readonly<Record<IamRole, (desired: DesiredBucket) => object[
     ...keyStatements(desired, ['kms:Decrypt', 'kms:GenerateDataKey']),
   ],
   doctor: (desired) => [
-    allow('KeepsakeSettings', [...Object.values(readActions), 's3:GetBucketLocation'], bucketArns(desired)),
+    allow('KeepsakeSettings', Object.values(readActions), bucketArns(desired)),
+    // A setting of the account has no resource of its own.
+    allow('KeepsakeAccount', ['s3:GetAccountPublicAccessBlock'], ['*']),
     allow('KeepsakeLists', listActions, bucketArns(desired)),
     allow(
       'KeepsakeProbe',
