@@ -15,6 +15,7 @@ import {
   savedPlanText,
 } from '../../bucket/index.ts'
 import type { ParsedBucketSettings } from '../../config/index.ts'
+import { KeepsakeError } from '../../media/index.ts'
 import { type BucketAccess, openBucket } from '../../open-bucket.ts'
 import { type BucketConfig, type BucketOptions, bucketConfig } from '../bucket-options.ts'
 import { painter, planText, stepText } from '../bucket-text.ts'
@@ -92,6 +93,11 @@ async function withBucket<T>(options: BucketOptions, io: Io, work: (parts: Work)
   const access = await openBucket(config)
   try {
     return await work({ access, settings: config.bucket, context: await contextOf({ config, bucket }, access) })
+  } catch (error) {
+    if (!KeepsakeError.is(error, 'store_denied')) throw error
+    // To a server that is a part which fails; here it is the one who asks.
+    const { code, status, title, message } = error
+    throw new CliFailure({ code, status, title, detail: message }, exitCodes.denied)
   } finally {
     await access.close()
   }
@@ -99,8 +105,19 @@ async function withBucket<T>(options: BucketOptions, io: Io, work: (parts: Work)
 
 async function contextOf({ config, bucket }: BucketConfig, access: BucketAccess): Promise<DesiredContext> {
   const { embedded, region } = access
-  const account = config.bucket.account ?? (await (await access.clientOf(region)).account())
+  const account = config.bucket.account ?? (await accountOf(access, bucket !== null))
   return { embedded, bucket, region, account }
+}
+
+/** With a name of its own the bucket can do without; then policies name no account. */
+async function accountOf({ clientOf, region }: BucketAccess, named: boolean): Promise<string | undefined> {
+  const client = await clientOf(region)
+  try {
+    return await client.account()
+  } catch (error) {
+    if (named) return undefined
+    throw error
+  }
 }
 
 async function readPlan(file: string): Promise<string> {
