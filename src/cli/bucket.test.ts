@@ -158,6 +158,7 @@ describe('keepsake bucket', () => {
   it.each([
     [['plan', '--retention', '=5'], 'everything in the bucket would expire'],
     [['plan', '--retention', '/exports/=5'], "write 'exports/'"],
+    [['plan', '--retention', 'ai-generated/=5'], "the collection 'generations' keeps its media"],
     [['plan', '--env', 'prod', '--origin', '*'], 'every page in the world'],
     [['plan', '--env', 'prod', '--origin', 'http://a.example'], 'must come over https'],
     [['plan', '--retention', 'exports'], '<prefix>=<days>'],
