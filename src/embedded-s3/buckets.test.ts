@@ -430,7 +430,7 @@ describe('lifecycle rules run', () => {
     expect((await s3.send(none)).Rules).toMatchObject([{ ID: expect.any(String), Expiration: { Days: 3 } }])
   })
 
-  it('may say which objects are too small to be moved: the default, as none is', async () => {
+  test('may say which objects are too small to be moved: the default, as none is', async () => {
     const put = (size: 'all_storage_classes_128K' | 'varies_by_storage_class') =>
       s3.send(
         new PutBucketLifecycleConfigurationCommand({
