@@ -155,10 +155,11 @@ function openBucket(store: S3Config): Promise<ObjectStore> {
   })
 }
 
-const portName = 'embedded-s3-port'
+/** Under which a data folder remembers where its embedded S3 listens. */
+export const portName = 'embedded-s3-port'
 
 /** Starts the embedded S3 where it was the last time, so that links that were given still open after a restart. */
-async function startStore(
+export async function startStore(
   store: EmbeddedS3Config,
   config: ResolvedConfig,
   folder: DataFolder,
@@ -199,7 +200,7 @@ function isListenError(error: unknown, code?: string): error is NodeJS.ErrnoExce
 }
 
 /** A wildcard address takes connections and cannot be connected to. */
-function reachable(host: string): string {
+export function reachable(host: string): string {
   if (host === '0.0.0.0' || host === '') return '127.0.0.1'
   if (host === '::') return '[::1]'
   return host.includes(':') ? `[${host}]` : host

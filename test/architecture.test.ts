@@ -13,7 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ['media', 'clock.ts', 'logger.ts', 'version.ts'],
   ['embedded-s3', 'logging', 'stores', 'catalogue', 'jobs', 'data-folder', 'config'],
   ['intake', 'delivery', 'upkeep', 'bucket'],
-  ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-parts.ts', 'testing.ts'],
+  ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-parts.ts', 'open-bucket.ts', 'testing.ts'],
   ['http', 'console', 'demo'],
   ['keepsake.ts', 'index.ts'],
   ['cli'],

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { addAssetCommands } from './commands/assets.ts'
+import { addBucketCommands } from './commands/bucket.ts'
 import { createCommands } from './commands/commands.ts'
 import { addReconcileCommands } from './commands/reconcile.ts'
 import { addReportCommands } from './commands/report.ts'
@@ -51,5 +52,6 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
   addWebhookCommands(commands)
   addReconcileCommands(commands)
   addServingCommands(commands)
+  addBucketCommands(commands)
   return program
 }

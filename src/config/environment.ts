@@ -24,6 +24,10 @@ const shape = {
   /** Separated by spaces or commas, the newest first. */
   KEEPSAKE_WEBHOOK_SECRET: value.webhookSecrets,
   KEEPSAKE_WEBHOOK_ALLOW_HOSTS: value.hostList,
+  KEEPSAKE_BUCKET_APP: value.anyText,
+  KEEPSAKE_BUCKET_ENV: value.bucketEnv,
+  KEEPSAKE_BUCKET_ORIGINS: value.textList,
+  KEEPSAKE_BUCKET_KMS_KEY: value.anyText,
   DATABASE_URL: value.databaseUrl,
   S3_BUCKET_NAME: value.bucket,
   S3_ENDPOINT: value.webAddress,

@@ -7,7 +7,7 @@ import { parseDuration, parseSize } from '../media/index.ts'
  */
 
 /** One issue for a bad value, which says what is allowed and never what was found: it may be a secret. */
-function described<T extends z.ZodType>(
+export function described<T extends z.ZodType>(
   schema: T,
   allowed: string,
 ): z.ZodPipe<z.ZodUnknown, z.ZodTransform<z.output<T>, unknown>> {
@@ -227,3 +227,23 @@ export const webhookSecrets = described(
 )
 
 export const eventNames = described(z.array(z.string()).min(1), 'a list of events, such as asset.stored')
+export const bucketEnv = described(
+  z
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(['dev', 'prod'])),
+  'dev or prod',
+)
+export const account = described(z.string().regex(/^\d{12}$/), 'the twelve digits of an AWS account, as a text')
+export const textList = described(
+  z.union([
+    z.array(z.string().min(1)),
+    z.string().transform((text) =>
+      text
+        .split(',')
+        .map((entry) => entry.trim())
+        .filter((entry) => entry !== ''),
+    ),
+  ]),
+  'texts separated by commas',
+)

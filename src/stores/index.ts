@@ -52,6 +52,8 @@ export {
   type MultipartOptions,
   openS3Store,
   type ProviderName,
+  providerOfAnswer,
+  providerOfHost,
   providers,
   type S3StoreOptions,
 } from './s3/index.ts'
