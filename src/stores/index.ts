@@ -48,6 +48,8 @@ export {
   type Credentials,
   type CredentialsProvider,
   createS3Store,
+  type ExplainedCall,
+  explainS3Error,
   type MultipartOptions,
   openS3Store,
   type ProviderName,
