@@ -12,6 +12,7 @@ export type {
   StoredContent,
 } from './catalogue.ts'
 export { createCatalogue } from './create-catalogue.ts'
+export { type CatalogueInspection, inspectCatalogue } from './inspect.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'

@@ -116,6 +116,12 @@ export const checks = {
     why: 'Objects under temp/ and uploads that nobody finished are paid for until a rule ends them.',
     fix: 'keepsake bucket apply: a rule that expires temp/ after 7 days, and one for the whole bucket with AbortIncompleteMultipartUpload.',
   },
+  'bucket.media-stays': {
+    title: 'No lifecycle rule takes media away',
+    severity: 'high',
+    why: 'What a rule deletes or archives is missing to the catalogue, which still gives links to it. Retention is a collection’s own setting.',
+    fix: 'Take the rule out, or narrow it to temp/ or quarantine/: aws s3api get-bucket-lifecycle-configuration --bucket {bucket}, edit, put-bucket-lifecycle-configuration.',
+  },
   'bucket.deleted-versions': {
     title: 'Deleted media goes away for good',
     severity: 'medium',

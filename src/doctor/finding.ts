@@ -73,7 +73,10 @@ export function report(findings: readonly Finding[], checkedAt: Date): Report {
   for (const { status } of findings) counts[status] += 1
   const order = new Map(Object.keys(checks).map((id, index) => [id, index]))
   return {
-    ok: findings.every(({ status, severity }) => status === 'pass' || status === 'not_offered' || (status === 'fail' && severity === 'info')),
+    ok: findings.every(
+      ({ status, severity }) =>
+        status === 'pass' || status === 'not_offered' || (status === 'fail' && severity === 'info'),
+    ),
     checkedAt,
     counts,
     findings: findings.toSorted((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0)),

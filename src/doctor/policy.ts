@@ -47,9 +47,18 @@ function coversEveryAction({ Action }: Statement): boolean {
 }
 
 /** One condition and no other: each further one would narrow the statement. */
-function hasOnly(statement: Statement, operators: readonly string[], key: string, holds: (value: string) => boolean): boolean {
+function hasOnly(
+  statement: Statement,
+  operators: readonly string[],
+  key: string,
+  holds: (value: string) => boolean,
+): boolean {
   const entries = Object.entries(statement.Condition ?? {}).flatMap(([operator, keys]) =>
-    Object.entries(keys).map(([name, values]) => ({ operator: operator.toLowerCase(), name: name.toLowerCase(), values })),
+    Object.entries(keys).map(([name, values]) => ({
+      operator: operator.toLowerCase(),
+      name: name.toLowerCase(),
+      values,
+    })),
   )
   const [only] = entries
   return (
@@ -97,7 +106,14 @@ function allows(statement: Statement, action: string): boolean {
   return NotAction !== undefined && !NotAction.some((pattern) => glob(pattern, true).test(action))
 }
 
-const reads = ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 's3:ListBucketVersions', 's3:GetObjectAcl', 's3:GetBucketAcl']
+const reads = [
+  's3:GetObject',
+  's3:GetObjectVersion',
+  's3:ListBucket',
+  's3:ListBucketVersions',
+  's3:GetObjectAcl',
+  's3:GetBucketAcl',
+]
 const writes = [
   's3:PutObject',
   's3:DeleteObject',
