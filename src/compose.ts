@@ -2,6 +2,7 @@ import { BoundVerbs } from './bound-verbs.ts'
 import type { Actor, Catalogue } from './catalogue/index.ts'
 import type { Clock } from './clock.ts'
 import { Delivery } from './delivery/index.ts'
+import { Doctor, type DoctorParts } from './doctor/index.ts'
 import { type GuardedFetch, Intake } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
@@ -29,6 +30,8 @@ export type KeepsakeParts = {
   readonly giveUpAfter: number
   /** Seconds a caller waits before it is told `pending`. */
   readonly patience?: number
+  /** What a doctor looks at beside the parts themselves. Default: nothing but them. */
+  readonly doctor?: Pick<DoctorParts, 'catalogue' | 'place' | 'installation'>
   /** Throws while the catalogue's database does not answer. */
   readonly checkCatalogue: () => Promise<void>
   /** Lets go of what the parts stand on, after all work has ended. */
@@ -44,6 +47,7 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   const { catalogue, store, jobs, collections } = parts
   const intake = new Intake({ ...parts, storeName: 'primary' })
   const upkeep = { ...parts, intake }
+  const doctor = new Doctor({ ...parts, catalogue: null, place: null, installation: null, ...parts.doctor })
   const verbParts = { ...parts, intake, delivery: new Delivery(parts) }
   await jobs.start({
     settle: async (id) => {
@@ -58,6 +62,7 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   let closing: Promise<void> | undefined
   const drain = (seconds = drainSeconds) => intake.close(seconds)
   const close = async (grace: number | undefined) => {
+    await doctor.close()
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
     await drain(grace)
     await jobs.stop()
@@ -76,6 +81,7 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     as,
     collections,
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
+    doctor: (options) => doctor.run(options),
     countByState: () => catalogue.countByState(),
     drain: () => drain(),
     close: ({ grace } = {}) => {

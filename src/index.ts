@@ -4,6 +4,13 @@
  */
 export type { Actor, AuditAction, AuditEntry, AuditFilter } from './catalogue/index.ts'
 export { defineConfig, type KeepsakeConfig } from './config/index.ts'
+export type {
+  DoctorOptions,
+  Finding,
+  Report as DoctorReport,
+  Severity as FindingSeverity,
+  Status as FindingStatus,
+} from './doctor/index.ts'
 export type { ImportSource } from './intake/index.ts'
 export { type CreateOptions, createKeepsake } from './keepsake.ts'
 export type { Logger } from './logger.ts'

@@ -1,4 +1,5 @@
 import type { Actor, AuditEntry, AuditFilter } from './catalogue/index.ts'
+import type { DoctorOptions, Report } from './doctor/index.ts'
 import type { ImportRequest } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
 
@@ -77,6 +78,15 @@ export interface Keepsake extends Verbs {
 
   /** The state of the parts behind: `catalogue` and `primary`. */
   check(): Promise<readonly PartHealth[]>
+
+  /**
+   * Looks at the bucket, the catalogue and the installation from all sides, and says what is wrong, why it matters and
+   * what to do (docs/doctor.md). Takes up to a minute. Writes to the bucket under `temp/.doctor/` alone, and removes
+   * that again.
+   *
+   * @throws `invalid_request` where `only` names a check that there is not.
+   */
+  doctor(options?: DoctorOptions): Promise<Report>
 
   /** How many assets are in each state. */
   countByState(): Promise<Readonly<Record<AssetState, number>>>

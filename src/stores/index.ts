@@ -55,5 +55,7 @@ export {
   type ProviderName,
   providers,
   type S3StoreOptions,
+  Signer,
+  type SigningIdentity,
 } from './s3/index.ts'
 export { type SweepOptions, type SweepResult, sweepMultipart } from './sweep.ts'

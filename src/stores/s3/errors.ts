@@ -62,6 +62,10 @@ const expired: Rule = {
   code: 'store_denied',
   say: () => 'The temporary credentials of the object store have expired. Sign in again, or look at their provider.',
 }
+const unknownKey: Rule = {
+  code: 'store_denied',
+  say: (c) => `The store at ${c.origin} does not know the access key. Look at AWS_ACCESS_KEY_ID and S3_ENDPOINT.`,
+}
 const busy: Rule = {
   code: 'store_unavailable',
   say: (c) => `${c.storeName} is failing or overloaded. Try again later.`,
@@ -127,10 +131,9 @@ const rules: Readonly<Record<string, Rule>> = {
   AccessDenied: denied,
   AllAccessDisabled: denied,
   Forbidden: denied,
-  InvalidAccessKeyId: {
-    code: 'store_denied',
-    say: (c) => `The store at ${c.origin} does not know the access key. Look at AWS_ACCESS_KEY_ID and S3_ENDPOINT.`,
-  },
+  InvalidAccessKeyId: unknownKey,
+  // STS says it in its own words.
+  InvalidClientTokenId: unknownKey,
   SignatureDoesNotMatch: {
     code: 'store_denied',
     say: (c) =>
@@ -138,6 +141,7 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   ExpiredToken: expired,
   InvalidToken: expired,
+  ExpiredTokenException: expired,
   TokenRefreshRequired: expired,
   RequestTimeTooSkewed: {
     code: 'store_denied',

@@ -3,3 +3,4 @@ export { awsCredentials, type Credentials, type CredentialsProvider } from './cr
 export { type ExplainedCall, explainS3Error } from './explain.ts'
 export { type Capabilities, type ProviderName, providers } from './providers.ts'
 export { createS3Store, type MultipartOptions, openS3Store, type S3StoreOptions } from './s3-store.ts'
+export { Signer, type SigningIdentity } from './signer.ts'
