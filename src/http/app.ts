@@ -15,6 +15,7 @@ import { addAssetRoutes } from './routes/assets.ts'
 import { addAuditRoute } from './routes/audit.ts'
 import { addCollectionRoutes } from './routes/collections.ts'
 import { addDocsRoutes } from './routes/docs.ts'
+import { addDoctorRoute } from './routes/doctor.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
@@ -84,6 +85,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addLinkRoutes(app)
   addCollectionRoutes(app, keepsake)
   addAuditRoute(app)
+  addDoctorRoute(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
   addDocsRoutes(app, version)
   return app
