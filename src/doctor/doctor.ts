@@ -1,3 +1,4 @@
+import type { LiveBucket } from '../bucket/index.ts'
 import type { Logger } from '../logger.ts'
 import { KeepsakeError } from '../media/index.ts'
 import type { ObjectStore } from '../stores/index.ts'
@@ -103,7 +104,11 @@ export class Doctor {
     const verdicts = new Map<CheckId, Verdict>()
     const probed = probeSteps.filter(({ id }) => wanted.has(id)).map(({ id }) => id)
     const asksSettings = keysOf(controls).some((id) => wanted.has(id)) || wanted.has('probe.identity')
-    const helpsProbe = wanted.has('probe.cors') || wanted.has('probe.cors-evil') || wanted.has('probe.expiry')
+    const helpsProbe =
+      wanted.has('probe.cors') ||
+      wanted.has('probe.cors-evil') ||
+      wanted.has('probe.expiry') ||
+      wanted.has('probe.encryption')
     const read = asksSettings || helpsProbe ? await this.#readFacts(signal) : undefined
     if (asksSettings) for (const [id, verdict] of judgeFacts(read)) verdicts.set(id, verdict)
     if (probed.length > 0) {
@@ -130,7 +135,7 @@ export class Doctor {
   }
 
   #probeParts(read: BucketFacts | string | undefined): ProbeParts {
-    const { store, clock, origins = [] } = this.#parts
+    const { store, clock, place, origins = [] } = this.#parts
     const live = typeof read === 'object' ? read.facts.live : undefined
     const cors = live?.cors.status === 'set' ? live.cors.value : []
     const uploading = cors.filter(({ rule }) => rule.methods.includes('PUT')).flatMap(({ rule }) => rule.origins)
@@ -141,6 +146,7 @@ export class Doctor {
       clock,
       // One of those that a wildcard stands for.
       origins: named.map((origin) => origin.replace('*', 'doctor')),
+      declaredEncryption: live && !place?.embedded ? declaredEncryption(live.encryption) : undefined,
       temporaryRule: temporary === 'pass' ? 'there' : temporary === 'fail' ? 'missing' : 'unread',
     }
   }
@@ -171,6 +177,11 @@ export class Doctor {
     }
     return verdicts
   }
+}
+
+function declaredEncryption(reading: LiveBucket['encryption']): string | null | undefined {
+  if (reading.status === 'set') return reading.value.algorithm
+  return reading.status === 'absent' ? null : undefined
 }
 
 function judgeFacts(read: BucketFacts | string | undefined): Verdicts {

@@ -65,8 +65,8 @@ function page(findings: readonly Finding[], all: boolean, paint: Paint): string 
   const unknown = findings.filter(({ status }) => status === 'unknown')
   const blocks = [...failed, ...unknown].map((finding) => block(finding, paint))
   const rest = findings.filter(({ status }) => status === 'pass' || status === 'not_offered')
-  const listed = all ? grouped(rest, paint) : ''
-  return `${blocks.join('')}${listed}${summary(findings, paint)}`
+  const listed = all ? grouped(rest, paint) : counted(findings, paint)
+  return `${blocks.join('')}${listed}\n${summary(findings, paint)}`
 }
 
 function block(finding: Finding, paint: Paint): string {
@@ -94,7 +94,27 @@ function grouped(findings: readonly Finding[], paint: Paint): string {
           const mark = status === 'pass' ? paint('✓', 'green') : paint('–', 'faint')
           return `  ${mark} ${printable(title)}  ${paint(`${id}: ${printable(seen)}`, 'faint')}\n`
         })
-      return `${paint(groups[name] ?? name, 'bold')}\n${lines.join('')}\n`
+      return `${paint(groups[name] ?? name, 'bold')}\n${lines.join('')}`
+    })
+    .join('\n')
+}
+
+/** A line for each group. */
+function counted(findings: readonly Finding[], paint: Paint): string {
+  const names = [...new Set(findings.map(({ id }) => groupOf(id)))]
+  const width = Math.max(0, ...names.map((name) => (groups[name] ?? name).length))
+  return names
+    .map((name) => {
+      const own = findings.filter(({ id }) => groupOf(id) === name)
+      const passed = own.filter(({ status }) => status === 'pass').length
+      const none = own.filter(({ status }) => status === 'not_offered').length
+      const isWell = passed + none === own.length
+      const mark = isWell
+        ? paint('✓', 'green')
+        : own.some(({ status }) => status === 'fail')
+          ? paint('✗', 'red')
+          : paint('?', 'yellow')
+      return `${mark} ${(groups[name] ?? name).padEnd(width)}  ${passed} of ${own.length - none} passed\n`
     })
     .join('')
 }

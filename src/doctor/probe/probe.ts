@@ -13,6 +13,8 @@ export type ProbeParts = {
   readonly origins: readonly string[]
   /** What the lifecycle rules say of temp/, where they could be read. */
   readonly temporaryRule: 'there' | 'missing' | 'unread'
+  /** The default of the bucket; null: none is set; undefined: it could not be read, or is not offered. */
+  readonly declaredEncryption: string | null | undefined
   /** Milliseconds a step may take. Default: 10,000. */
   readonly stepMillis?: number
 }

@@ -1,4 +1,4 @@
-import { fail, pass, unknown } from '../finding.ts'
+import { fail, notOffered, pass, unknown } from '../finding.ts'
 import { browserSteps } from './browser-steps.ts'
 import { shown } from './hostile.ts'
 import { hostileSteps } from './hostile-steps.ts'
@@ -48,13 +48,14 @@ const encryption: Step = {
   id: 'probe.encryption',
   after: 'probe.presigned-get',
   onError: 'unknown',
-  async run({ store, raw, key }, signal) {
+  async run({ store, raw, key, declaredEncryption }, signal) {
     const { status, headers, code } = await raw.send(store.signGet(key, { expiresIn: 60 }).url, { signal })
     if (status !== 200) return unknown(`The object was answered with ${shown({ status, code })}.`)
     const algorithm = headers['x-amz-server-side-encryption']
-    return algorithm === undefined
-      ? { status: 'not_offered', seen: 'The store does not say (no x-amz-server-side-encryption).' }
-      : pass(`${algorithm}.`)
+    if (algorithm !== undefined) return pass(`${algorithm}.`)
+    const silent = 'the store does not say so of an object (no x-amz-server-side-encryption)'
+    if (declaredEncryption === undefined) return notOffered(`Nothing is declared, and ${silent}.`)
+    return fail(`${declaredEncryption === null ? 'Nothing' : declaredEncryption} is declared, and ${silent}.`)
   },
 }
 
@@ -69,13 +70,9 @@ const expiry: Step = {
     const date = Date.parse(found ?? '')
     if (Number.isNaN(date)) {
       if (temporaryRule === 'missing') return fail('It would stay for ever: no rule ends it.')
-      const rule = temporaryRule === 'there' ? 'There is a rule' : 'Whether there is a rule is not known'
-      return temporaryRule === 'there'
-        ? {
-            status: 'not_offered',
-            seen: `${rule}, and the store does not say when it ends an object (no x-amz-expiration).`,
-          }
-        : unknown(`${rule}, and the store does not say (no x-amz-expiration).`)
+      const silent = 'the store does not say when it ends an object (no x-amz-expiration)'
+      if (temporaryRule === 'there') return notOffered(`There is a rule, and ${silent}.`)
+      return unknown(`Whether there is a rule is not known, and ${silent}.`)
     }
     const days = Math.round((date - clock.now().getTime()) / 86_400_000)
     return days <= maxTemporaryDays ? pass(`In ${days} days.`) : fail(`Only in ${days} days.`)
