@@ -49,7 +49,9 @@ export function isNotPublic({ live, accountBlock }: Facts, kind: 'read' | 'write
   const granted = ignoresAcls ? [] : publicGrants(acl, kind)
   if (opened.length > 0) return fail(`The policy lets everybody ${kind}: ${opened.join(', ')}.`)
   if (granted.length > 0) return fail(`The ACL lets everybody ${kind}: ${granted.join(', ')}.`)
-  if (!restricts && known(policyStatus)?.isPublic) return fail('S3 itself takes the policy for public.')
+  // S3 does not say for what; where it is plain to see that the other kind is open, that is what S3 means.
+  const explained = publicStatements(known(policy) ?? noPolicy, kind === 'read' ? 'write' : 'read').length > 0
+  if (!restricts && !explained && known(policyStatus)?.isPublic) return fail('S3 itself takes the policy for public.')
   const needed = [...(restricts ? [] : [policy]), ...(ignoresAcls ? [] : [acl])]
   return firstUnread(needed) ?? pass(reasons(restricts, ignoresAcls))
 }
