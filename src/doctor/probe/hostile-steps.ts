@@ -84,16 +84,17 @@ const notSpoken = /^(ECONNREFUSED|ECONNRESET|EPIPE|UND_ERR_SOCKET|HPE_\w+)$/
 
 const plainHttp: Step = {
   id: 'probe.plain-http',
-  after: 'probe.presigned-get',
+  after: 'probe.put',
   onError: 'unknown',
-  async run(bench, signal) {
-    const { store, raw, key } = bench
+  async run({ store, raw, key }, signal) {
     // Lives for seconds, for an object that nobody misses.
     const url = new URL(store.signGet(key, { expiresIn: 5 }).url)
     if (url.protocol === 'http:') return plainEndpoint(url)
-    const plain = `http://${url.host}${url.pathname}${url.search}`
+    // A refusal says something only of a link that opens.
+    const secure = await raw.send(url.href, { signal })
+    if (secure.status !== 200) return unknown(`The link does not open over TLS either: ${shown(secure)}.`)
     try {
-      const answer = await raw.send(plain, { signal })
+      const answer = await raw.send(`http://${url.host}${url.pathname}${url.search}`, { signal })
       if (answer.status >= 300 && answer.status < 400 && (answer.headers.location ?? '').startsWith('https:')) {
         return pass(`Plain HTTP is sent on to https: ${shown(answer)}.`)
       }
