@@ -31,7 +31,7 @@ export type KeepsakeParts = {
   /** Seconds a caller waits before it is told `pending`. */
   readonly patience?: number
   /** What a doctor looks at beside the parts themselves. Default: nothing but them. */
-  readonly doctor?: Pick<DoctorParts, 'catalogue' | 'place' | 'installation'>
+  readonly doctor?: Pick<DoctorParts, 'catalogue' | 'place' | 'installation' | 'origins'>
   /** Throws while the catalogue's database does not answer. */
   readonly checkCatalogue: () => Promise<void>
   /** Lets go of what the parts stand on, after all work has ended. */

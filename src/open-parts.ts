@@ -82,6 +82,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
         catalogue: inspectCatalogue(database),
         place,
         installation: { config, dataDir: folder.root },
+        origins: config.bucket.origins ?? [],
       },
       checkCatalogue: () => database.check(),
       release,
@@ -131,7 +132,7 @@ async function openStore(
     forcePathStyle: true,
     credentials,
   })
-  const place = { bucket, region: server.region, endpoint, forcePathStyle: true, dualStack: false, embedded: true }
+  const place = { bucket, region: server.region, endpoint, forcePathStyle: true, dualStack: false }
   return { store: opened, place: { ...place, credentials: () => credentials } }
 }
 
@@ -148,7 +149,7 @@ async function openBucket(store: S3Config): Promise<OpenedStore> {
     dualStack,
     credentials,
   })
-  const place = { bucket, region, endpoint, forcePathStyle, dualStack, embedded: false }
+  const place = { bucket, region, endpoint, forcePathStyle, dualStack }
   return {
     store: opened,
     place: { ...place, credentials: typeof credentials === 'function' ? credentials : () => credentials },
@@ -164,10 +165,11 @@ function credentialsOf({ credentials }: S3Config, profile: string | null): Crede
   }
 }
 
-const portName = 'embedded-s3-port'
+/** Under which a data folder remembers where its embedded S3 listens. */
+export const portName = 'embedded-s3-port'
 
 /** Starts the embedded S3 where it was the last time, so that links that were given still open after a restart. */
-async function startStore(
+export async function startStore(
   store: EmbeddedS3Config,
   config: ResolvedConfig,
   folder: DataFolder,
@@ -202,7 +204,7 @@ function isListenError(error: unknown, code?: string): error is NodeJS.ErrnoExce
 }
 
 /** A wildcard address takes connections and cannot be connected to. */
-function reachable(host: string): string {
+export function reachable(host: string): string {
   if (host === '0.0.0.0' || host === '') return '127.0.0.1'
   if (host === '::') return '[::1]'
   return host.includes(':') ? `[${host}]` : host

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
-import type { CredentialsProvider } from '../stores/index.ts'
+import { type CredentialsProvider, type ProviderName, providerOfAnswer, providerOfHost } from '../stores/index.ts'
+import type { Make } from './offers.ts'
 
 export type ControlOptions = {
   readonly region: string
@@ -9,6 +10,8 @@ export type ControlOptions = {
   readonly forcePathStyle?: boolean
   readonly dualStack?: boolean
   readonly credentials: CredentialsProvider
+  /** The make of the store, where it is known. Default: by its host name, or by how it answers. */
+  readonly provider?: ProviderName
   /** Milliseconds a call may take. Default: 15,000. */
   readonly timeoutMs?: number
 }
@@ -23,6 +26,8 @@ export type ControlClient = {
   /** Null: AWS's own. */
   readonly endpoint: string | null
   readonly region: string
+  /** The make of the store, as far as its address or its answers until now told. */
+  make(): Make
   /** The account of the credentials, by STS; undefined where the endpoint is not AWS's. */
   account(): Promise<string | undefined>
   close(): void
@@ -48,12 +53,17 @@ export async function openControlClient(options: ControlOptions): Promise<Contro
     requestHandler: { requestTimeout: timeoutMs, connectionTimeout: 5_000, throwOnRequestTimeout: true },
   })
   if (endpoint !== undefined) sendContentMd5(s3)
-  refuseListings(s3)
+  const make = options.provider ?? (endpoint === undefined ? 'aws' : providerOfHost(new URL(endpoint).host))
+  let answered: Make | undefined
+  watchAnswers(s3, (headers) => {
+    answered ??= headers.server === 'EmbeddedS3' ? 'embedded' : providerOfAnswer(headers)
+  })
   return {
     s3,
     sdk,
     endpoint: endpoint ?? null,
     region,
+    make: () => make ?? answered ?? 'other',
     account: async () => {
       if (endpoint !== undefined) return undefined
       const { GetCallerIdentityCommand, STSClient } = await import('@aws-sdk/client-sts')
@@ -95,19 +105,25 @@ function sendContentMd5(s3: S3Client): void {
  * A store that does not know a sub-resource may take `GET /bucket?inventory` for `GET /bucket` and list the bucket, with
  * 200 (seen on radosgw). None of the calls made here lists objects, so that is a setting which is not offered.
  */
-function refuseListings(s3: S3Client): void {
+function watchAnswers(s3: S3Client, onHeaders: (headers: Readonly<Record<string, string>>) => void): void {
   s3.middlewareStack.add(
     (next) => async (args) => {
       const answer = await next(args)
       const { response } = answer
-      if (!isMessage(response) || !isStream(response.body)) return answer
+      if (!isMessage(response)) return answer
+      onHeaders(lowerNames(response.headers))
+      if (!isStream(response.body)) return answer
       const body = await readAll(response.body)
       if (listing.test(body.subarray(0, 512).toString())) throw new NotOfferedError()
       response.body = body
       return answer
     },
-    { step: 'deserialize', priority: 'low', name: 'keepsakeRefuseListings' },
+    { step: 'deserialize', priority: 'low', name: 'keepsakeWatchAnswers' },
   )
+}
+
+function lowerNames(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 /** In the shape of the SDK's own errors. */

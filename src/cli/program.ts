@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { addAssetCommands } from './commands/assets.ts'
+import { addBucketCommands } from './commands/bucket.ts'
 import { createCommands } from './commands/commands.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addServingCommands } from './commands/serving.ts'
@@ -43,5 +44,6 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
   addAssetCommands(commands)
   addDoctorCommand(commands)
   addServingCommands(commands)
+  addBucketCommands(commands)
   return program
 }

@@ -23,6 +23,12 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
         }),
     },
     embeddedS3: { port: settings.KEEPSAKE_S3_PORT },
+    bucket: {
+      app: settings.KEEPSAKE_BUCKET_APP,
+      env: settings.KEEPSAKE_BUCKET_ENV,
+      origins: settings.KEEPSAKE_BUCKET_ORIGINS,
+      kmsKey: settings.KEEPSAKE_BUCKET_KMS_KEY,
+    },
     imports: { allowHosts: settings.KEEPSAKE_IMPORT_ALLOW_HOSTS, allowHttp: settings.KEEPSAKE_IMPORT_ALLOW_HTTP },
     urls: { expiresIn: settings.S3_PRESIGNED_URL_EXPIRATION },
     http: {

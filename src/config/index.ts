@@ -1,4 +1,5 @@
 export { aliases } from './aliases.ts'
+export { type BucketSettings, bucketSettingsSchema, type ParsedBucketSettings } from './bucket-settings.ts'
 export { type ConfigFile, configFileNames, loadConfigFile } from './config-file.ts'
 export { type ConfigDescription, describeConfig } from './describe-config.ts'
 export {

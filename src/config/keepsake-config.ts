@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { CollectionDefinition } from '../media/index.ts'
+import { type BucketSettings, bucketSettingsSchema } from './bucket-settings.ts'
 import * as value from './values.ts'
 
 const credentials = z.strictObject({
@@ -33,6 +34,7 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   embeddedS3: z.strictObject({ port: value.port.optional() }).optional(),
+  bucket: bucketSettingsSchema.optional(),
   imports: z
     .strictObject({
       allowHosts: value.hostList.optional(),
@@ -99,6 +101,8 @@ export type KeepsakeConfig = {
     /** 0 lets the system choose. Default: the one of the last start while it is free. */
     readonly port?: number
   }
+  /** How the bucket is to be set up, by `keepsake bucket`. */
+  readonly bucket?: BucketSettings
   readonly imports?: {
     /** `host` or `host:port` that may be private and plain http; IPv6 in brackets. */
     readonly allowHosts?: readonly string[]

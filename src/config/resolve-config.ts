@@ -9,6 +9,7 @@ import {
   parseDuration,
 } from '../media/index.ts'
 import { aliases } from './aliases.ts'
+import type { ParsedBucketSettings } from './bucket-settings.ts'
 import { collectEnvironment, type Environment, type EnvironmentSettings, settingNames } from './environment.ts'
 import { environmentLayer } from './environment-layer.ts'
 import { configSchema, type KeepsakeConfig, type ParsedConfig } from './keepsake-config.ts'
@@ -56,6 +57,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
     database:
       databaseUrl === undefined ? { kind: 'pglite' } : { kind: 'postgres', connectionString: new Secret(databaseUrl) },
     objectStore: resolveStore(pick, settings, problems),
+    bucket: resolveBucketSettings(layers),
     collections: resolveCollections(layers, problems),
     imports: {
       allowHosts: pick((layer) => layer.imports?.allowHosts) ?? [],
@@ -155,6 +157,15 @@ function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Probl
       : null,
     profile: identity?.profile ?? null,
   }
+}
+
+/** Field by field; what belongs together is checked where it is made use of. */
+function resolveBucketSettings(layers: readonly ParsedConfig[]): ParsedBucketSettings {
+  return Object.assign({}, ...layers.toReversed().map(({ bucket }) => withoutUndefined(bucket ?? {})))
+}
+
+function withoutUndefined(values: object): object {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 }
 
 /** An endpoint without a bucket would quietly keep everything on this disk. */

@@ -1,4 +1,5 @@
 import type { Collection } from '../media/index.ts'
+import type { ParsedBucketSettings } from './bucket-settings.ts'
 import type { KeepsakeConfig } from './keepsake-config.ts'
 import type { Secret } from './secret.ts'
 
@@ -44,6 +45,8 @@ export type ResolvedConfig = {
   readonly dataDir: string
   readonly database: { readonly kind: 'pglite' } | { readonly kind: 'postgres'; readonly connectionString: Secret }
   readonly objectStore: S3Config | EmbeddedS3Config
+  /** How the bucket is to be set up, as far as somebody said. */
+  readonly bucket: ParsedBucketSettings
   readonly collections: ReadonlyMap<string, Collection>
   readonly imports: {
     /** `host` or `host:port`, as a URL spells it. */

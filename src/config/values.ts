@@ -7,7 +7,7 @@ import { parseSize } from '../media/index.ts'
  */
 
 /** One issue for a bad value, which says what is allowed and never what was found: it may be a secret. */
-function described<T extends z.ZodType>(
+export function described<T extends z.ZodType>(
   schema: T,
   allowed: string,
 ): z.ZodPipe<z.ZodUnknown, z.ZodTransform<z.output<T>, unknown>> {
@@ -143,4 +143,25 @@ export const hostList = described(
     .pipe(z.array(allowedHost)),
   'hosts separated by commas, each a host or host:port such as media.internal:9000 or [::1]:8080, ' +
     'without a scheme, a path or a wildcard',
+)
+
+export const bucketEnv = described(
+  z
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(['dev', 'prod'])),
+  'dev or prod',
+)
+export const account = described(z.string().regex(/^\d{12}$/), 'the twelve digits of an AWS account, as a text')
+export const textList = described(
+  z.union([
+    z.array(z.string().min(1)),
+    z.string().transform((text) =>
+      text
+        .split(',')
+        .map((entry) => entry.trim())
+        .filter((entry) => entry !== ''),
+    ),
+  ]),
+  'texts separated by commas',
 )

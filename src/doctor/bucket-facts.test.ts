@@ -105,7 +105,6 @@ describe('whose the credentials are', () => {
     forcePathStyle: false,
     dualStack: false,
     credentials: () => credentials,
-    embedded: false,
   }
 
   async function identityBy(answer: Passed) {

@@ -20,8 +20,6 @@ export type BucketPlace = {
   readonly forcePathStyle: boolean
   readonly dualStack: boolean
   readonly credentials: CredentialsProvider
-  /** Our own embedded S3. */
-  readonly embedded: boolean
 }
 
 /** What is known of a bucket, and of whose credentials these are. */
@@ -32,7 +30,7 @@ const callMillis = 8_000
 
 /** Reads everything that controls are judged by. The SDK is loaded here. */
 export async function readBucketFacts(place: BucketPlace, signal: AbortSignal): Promise<BucketFacts> {
-  const { bucket, region, endpoint, forcePathStyle, dualStack, credentials, embedded } = place
+  const { bucket, region, endpoint, forcePathStyle, dualStack, credentials } = place
   const client = await openControlClient({
     region,
     ...(endpoint === null ? {} : { endpoint }),
@@ -46,7 +44,7 @@ export async function readBucketFacts(place: BucketPlace, signal: AbortSignal): 
       readBucket(client, bucket),
       readAccount(client, place, signal),
     ])
-    return { identity, facts: { live, account, accountBlock, transport: transportOf(endpoint), embedded } }
+    return { identity, facts: { live, account, accountBlock, transport: transportOf(endpoint) } }
   } finally {
     client.close()
   }

@@ -150,13 +150,13 @@ export const checks = {
     title: 'An object can be written',
     severity: 'critical',
     why: 'No import and no upload can be kept.',
-    fix: 'Do what the message says; keepsake bucket export prints a policy for the app.',
+    fix: 'Do what the message says; keepsake bucket export iam --role app prints a policy.',
   },
   'probe.head': {
     title: 'What was written is there as it was sent',
     severity: 'critical',
     why: 'Keepsake asks for an object’s head whenever the outcome of a write is not known.',
-    fix: 'Allow s3:GetObject and s3:ListBucket to the app; keepsake bucket export prints the policy.',
+    fix: 'Allow s3:GetObject and s3:ListBucket to the app; keepsake bucket export iam --role app prints the policy.',
   },
   'probe.encryption': {
     title: 'The store says that it encrypts',
@@ -174,7 +174,7 @@ export const checks = {
     title: 'An object can be read',
     severity: 'critical',
     why: 'Media can be kept and not given back.',
-    fix: 'Allow s3:GetObject to the app; keepsake bucket export prints the policy.',
+    fix: 'Allow s3:GetObject to the app; keepsake bucket export iam --role app prints the policy.',
   },
   'probe.range': {
     title: 'A part of an object can be read',
@@ -252,13 +252,13 @@ export const checks = {
     title: 'An upload in parts can be begun and given up',
     severity: 'high',
     why: 'Large media goes in parts; what cannot be given up is paid for.',
-    fix: 'Allow s3:AbortMultipartUpload, s3:ListMultipartUploadParts and s3:ListBucketMultipartUploads to the app; keepsake bucket export prints the policy.',
+    fix: 'Allow s3:AbortMultipartUpload, s3:ListMultipartUploadParts and s3:ListBucketMultipartUploads to the app; keepsake bucket export iam --role app prints the policy.',
   },
   'probe.list': {
     title: 'The bucket can be listed',
     severity: 'high',
     why: 'Reconciling needs it, and without it S3 says 403 in place of 404.',
-    fix: 'Allow s3:ListBucket on the bucket to the app; keepsake bucket export prints the policy.',
+    fix: 'Allow s3:ListBucket on the bucket to the app; keepsake bucket export iam --role app prints the policy.',
   },
   'probe.delete': {
     title: 'Objects can be deleted, and the probe left nothing behind',

@@ -96,7 +96,7 @@ describe('over HTTP', () => {
           title: 'The bucket blocks public access',
           severity: 'high',
           status: 'fail',
-          seen: 'Nothing is set: all four settings are off.',
+          seen: 'Nothing is set: all settings are off.',
           why: expect.any(String),
           fix: expect.stringContaining('keepsake bucket apply'),
         },

@@ -5,7 +5,7 @@ import type { ObjectStore } from '../stores/index.ts'
 import { type BucketFacts, type BucketPlace, readBucketFacts } from './bucket-facts.ts'
 import { type CatalogueParts, catalogueChecks, runCatalogueCheck } from './catalogue-checks.ts'
 import { checks } from './checks.ts'
-import { controls } from './controls/index.ts'
+import { controls, judgeControl, temporaryDays } from './controls/index.ts'
 import {
   type CheckId,
   type Finding,
@@ -135,19 +135,18 @@ export class Doctor {
   }
 
   #probeParts(read: BucketFacts | string | undefined): ProbeParts {
-    const { store, clock, place, origins = [] } = this.#parts
+    const { store, clock, origins = [] } = this.#parts
     const live = typeof read === 'object' ? read.facts.live : undefined
     const cors = live?.cors.status === 'set' ? live.cors.value : []
     const uploading = cors.filter(({ rule }) => rule.methods.includes('PUT')).flatMap(({ rule }) => rule.origins)
     const named = [...new Set([...origins, ...uploading])].filter((origin) => origin !== '*')
-    const temporary = typeof read === 'object' ? controls['bucket.temporary'](read.facts).status : 'unknown'
     return {
       store,
       clock,
       // One of those that a wildcard stands for.
       origins: named.map((origin) => origin.replace('*', 'doctor')),
-      declaredEncryption: live && !place?.embedded ? declaredEncryption(live.encryption) : undefined,
-      temporaryRule: temporary === 'pass' ? 'there' : temporary === 'fail' ? 'missing' : 'unread',
+      declaredEncryption: live && live.store.make !== 'embedded' ? declaredEncryption(live.encryption) : undefined,
+      temporaryDays: typeof read === 'object' ? temporaryDays(read.facts) : undefined,
     }
   }
 
@@ -197,7 +196,7 @@ function judgeFacts(read: BucketFacts | string | undefined): Verdicts {
   const { existence, bucket } = facts.live
   for (const id of ids) {
     const isAbsent = existence.status === 'missing' && id !== 'S3.1'
-    verdicts.set(id, isAbsent ? unknown(`There is no bucket '${bucket}'.`) : controls[id](facts))
+    verdicts.set(id, isAbsent ? unknown(`There is no bucket '${bucket}'.`) : judgeControl(id, facts))
   }
   return verdicts
 }

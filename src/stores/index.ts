@@ -53,6 +53,8 @@ export {
   type MultipartOptions,
   openS3Store,
   type ProviderName,
+  providerOfAnswer,
+  providerOfHost,
   providers,
   type S3StoreOptions,
   Signer,

@@ -74,7 +74,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     doctor: {
       catalogue: inspectCatalogue(database),
       place: {
-        ...{ bucket, region: s3.region, endpoint: s3.url, forcePathStyle: true, dualStack: false, embedded: true },
+        ...{ bucket, region: s3.region, endpoint: s3.url, forcePathStyle: true, dualStack: false },
         credentials: () => credentials,
       },
       installation: null,

@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type EmbeddedS3, type EmbeddedS3Options, startEmbeddedS3 } from '../../embedded-s3/index.ts'
 import { type ControlClient, openControlClient } from '../control-client.ts'
+import { credentials } from './credentials.ts'
 
-export const credentials = { accessKeyId: 'BUCKETKEY', secretAccessKey: 'a-secret-of-the-tests' }
+export { credentials } from './credentials.ts'
+export { account, desire, desireEverything } from './desired.ts'
+export { type SettingsServer, startSettingsServer } from './settings-server.ts'
 
 export type Bench = {
   readonly server: EmbeddedS3

@@ -34,7 +34,7 @@ export function createCommands(program: Command, io: Io, done: (exitCode: ExitCo
 }
 
 /** Collects a repeated option. */
-export function collect(value: string, before: readonly string[]): readonly string[] {
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value]
 }
 

@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline/promises'
 import { withClient } from '../client.ts'
-import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
+import { confirm } from '../confirm.ts'
+import { type ExitCode, exitCodes } from '../failure.ts'
 import { failureOf } from '../failure-of.ts'
 import type { Io } from '../io.ts'
 import { printable } from '../printable.ts'
@@ -13,7 +13,7 @@ type Outcome =
   | { readonly id: string; readonly code: string }
 
 export async function removeVerb(ids: readonly string[], options: RemoveOptions, io: Io): Promise<ExitCode> {
-  if (!options.yes) await confirm(ids, io)
+  if (!options.yes) await confirmRemoval(ids, io)
   const outcomes: Outcome[] = []
   let exitCode: ExitCode = exitCodes.ok
   await withClient(options, io, async (client) => {
@@ -39,18 +39,8 @@ export async function removeVerb(ids: readonly string[], options: RemoveOptions,
   return exitCode
 }
 
-async function confirm(ids: readonly string[], io: Io): Promise<void> {
-  if (!io.stdin.isTTY || !io.stderr.isTTY) {
-    throw CliFailure.usage('rm deletes for good and there is no terminal to ask on. Add --yes.')
-  }
+async function confirmRemoval(ids: readonly string[], io: Io): Promise<void> {
   const what = ids.length === 1 ? printable(ids[0] ?? '') : `${ids.length} assets`
-  const prompt = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    const answer = await prompt.question(`Delete ${what} for good? [y/N] `, { signal: io.signal })
-    if (!/^y(es)?$/i.test(answer.trim())) throw CliFailure.usage('Nothing was deleted.')
-  } catch (error) {
-    throw error instanceof CliFailure ? error : CliFailure.interrupted()
-  } finally {
-    prompt.close()
-  }
+  const unasked = 'rm deletes for good and there is no terminal to ask on. Add --yes.'
+  await confirm(`Delete ${what} for good?`, unasked, 'Nothing was deleted.', io)
 }

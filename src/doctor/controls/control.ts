@@ -10,8 +10,6 @@ export type Facts = {
   readonly account: string | undefined
   /** Whether the store is reached by TLS, by plain HTTP on this machine, or by plain HTTP over a network. */
   readonly transport: 'tls' | 'loopback' | 'plain'
-  /** The embedded S3, which answers for some of what it does not have. */
-  readonly embedded: boolean
 }
 
 /** A reading that is neither set nor absent is judged alone by its status. */

@@ -19,9 +19,7 @@ import {
   readBucket,
 } from '../../bucket/index.ts'
 import { type Bench, startBench } from '../../bucket/testing/index.ts'
-import { controls, type Facts } from './index.ts'
-
-type ControlId = keyof typeof controls
+import { type ControlId, controls, type Facts, judgeControl } from './index.ts'
 
 const set = <T>(value: T): Reading<T> => ({ status: 'set', value })
 const absent = { status: 'absent' } as const
@@ -72,6 +70,7 @@ const cors = (...origins: string[]): LiveBucket['cors'] =>
 /** A bucket on AWS that has all that there is. */
 const live: LiveBucket = {
   bucket: 'media',
+  store: { make: 'aws', plainHttp: false },
   existence: { status: 'exists', region: 'eu-west-3' },
   publicAccessBlock: set(block),
   ownership: set('BucketOwnerEnforced'),
@@ -99,7 +98,6 @@ const good: Facts = {
   accountBlock: set(block),
   account: '111122223333',
   transport: 'tls',
-  embedded: false,
 }
 
 type Change = Partial<Omit<Facts, 'live'>> & { readonly live?: Partial<LiveBucket> }
@@ -235,7 +233,7 @@ it.each(broken)('%s fails where it is broken: %#', (id, change, seen) => {
 })
 
 describe('what could not be read is unknown', () => {
-  const parts = Object.keys(live).filter((part) => part !== 'bucket' && part !== 'existence')
+  const parts = Object.keys(live).filter((part) => !['bucket', 'store', 'existence'].includes(part))
   it.each(['denied', 'error'] as const)('%s', (status) => {
     const unread = { status, action: 's3:GetX', code: 'AccessDenied', message: 'Access Denied' } as const
     const facts: Facts = {
@@ -273,6 +271,24 @@ describe('what could not be read is unknown', () => {
     })
     expect(controls['S3.6'](facts)).toMatchObject({ status: 'unknown' })
   })
+})
+
+it('what a store has not is not held against it', () => {
+  const ceph = { live: { store: { make: 'ceph' as const, plainHttp: false }, logging: absent, replication: absent } }
+  expect(judgeControl('S3.9', changed(ceph))).toEqual({
+    status: 'not_offered',
+    seen: 'Ceph takes it and writes no logs.',
+  })
+  expect(judgeControl('S3.7', changed(ceph)).status).toBe('not_offered')
+  expect(judgeControl('S3.14', changed({ live: { ...ceph.live, versioning: absent } })).status).toBe('fail')
+  const block3 = set({ ...block, blockPublicAcls: false })
+  expect(judgeControl('S3.8', changed({ live: { ...ceph.live, publicAccessBlock: block3 } })).status).toBe('pass')
+  expect(judgeControl('S3.8', changed({ live: { publicAccessBlock: block3 } })).status).toBe('fail')
+})
+
+it('what was declared to Keepsake may take media away', () => {
+  const declared = { ...plainRule, id: 'keepsake-expire-drafts/', prefix: 'drafts/', expirationDays: 30 }
+  expect(controls['bucket.media-stays'](changed({ live: { lifecycle: lifecycle(declared) } })).status).toBe('pass')
 })
 
 describe('an unversioned bucket', () => {
@@ -347,9 +363,8 @@ describe('on the embedded S3, read for real', () => {
       accountBlock: { status: 'not offered', action: '', code: '', message: '' },
       account: undefined,
       transport: 'tls',
-      embedded: true,
     }
-    return Object.fromEntries(ids.map((id) => [id, controls[id](facts).status]))
+    return Object.fromEntries(ids.map((id) => [id, judgeControl(id, facts).status]))
   }
 
   const never = {
@@ -374,7 +389,7 @@ describe('on the embedded S3, read for real', () => {
       'S3.10': 'pass',
       'S3.12': 'pass',
       'S3.13': 'pass',
-      'bucket.tls-version': 'fail',
+      'bucket.tls-version': 'not_offered',
       'bucket.temporary': 'pass',
       'bucket.media-stays': 'pass',
       'bucket.deleted-versions': 'pass',

@@ -1,4 +1,5 @@
-import type { CheckId, Verdict } from '../finding.ts'
+import { type Feature, missingFeatures } from '../../bucket/index.ts'
+import { type CheckId, notOffered, type Verdict } from '../finding.ts'
 import { namesOrigins, refusesOldTls, refusesPlainHttp, restrictsOtherAccounts, usesNoAcls } from './access.ts'
 import type { Facts } from './control.ts'
 import {
@@ -17,6 +18,7 @@ import {
 import { accountBlocksPublicAccess, bucketBlocksPublicAccess, isNotPublic } from './public-access.ts'
 
 export type { Facts } from './control.ts'
+export { temporaryDays } from './keeping.ts'
 
 /** What is judged by a bucket's settings alone. */
 export const controls = {
@@ -41,3 +43,25 @@ export const controls = {
   'bucket.deleted-versions': deletedVersionsEnd,
   'bucket.cors': namesOrigins,
 } as const satisfies Partial<Record<CheckId, (facts: Facts) => Verdict>>
+
+export type ControlId = keyof typeof controls
+
+/** What a store must have for a control to mean something. */
+const needs: Readonly<Partial<Record<ControlId, Feature>>> = {
+  'S3.7': 'replication',
+  'S3.8': 'publicAccessBlock',
+  'S3.9': 'logging',
+  'S3.14': 'versioning',
+  'S3.17': 'kms',
+  'bucket.tls-version': 'tlsVersion',
+}
+
+/** A control's verdict; one that fails for want of what the store has not is not offered. */
+export function judgeControl(id: ControlId, facts: Facts): Verdict {
+  const verdict = controls[id](facts)
+  const feature = needs[id]
+  const why = feature && missingFeatures(facts.live.store)[feature]
+  return verdict.status === 'fail' && why !== undefined
+    ? notOffered(`${why.charAt(0).toUpperCase()}${why.slice(1)}.`)
+    : verdict
+}

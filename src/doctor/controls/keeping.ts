@@ -1,5 +1,5 @@
 import type { LifecycleRule } from '../../bucket/index.ts'
-import { fail, notOffered, pass, type Verdict } from '../finding.ts'
+import { fail, pass, type Verdict } from '../finding.ts'
 import { type Facts, judge, known } from './control.ts'
 
 const rulesOf = ({ live }: Facts): readonly LifecycleRule[] =>
@@ -56,7 +56,7 @@ export function temporaryEnds(facts: Facts): Verdict {
   return judge(facts.live.lifecycle, {
     set: () => {
       const rules = rulesOf(facts).filter((rule) => !isNarrowed(rule))
-      const expires = rules.some(({ prefix, expirationDays }) => prefix === 'temp/' && expirationDays !== null)
+      const expires = typeof temporaryDays(facts) === 'number'
       const aborts = rules.some(({ prefix, abortUploadDays }) => prefix === '' && abortUploadDays !== null)
       if (expires && aborts) return pass('temp/ expires, and uploads that nobody finished are given up.')
       const missing = [
@@ -79,7 +79,8 @@ export function mediaStays(facts: Facts): Verdict {
   return judge(facts.live.lifecycle, {
     set: () => {
       const found = rulesOf(facts).flatMap((rule) => {
-        if (ownPrefixes.some((own) => rule.prefix.startsWith(own))) return []
+        // Rules of ours come from settings: somebody wants them (bucket.retention, bucket.transitions).
+        if (rule.id.startsWith('keepsake-') || ownPrefixes.some((own) => rule.prefix.startsWith(own))) return []
         const where = rule.prefix === '' ? 'everything' : `'${rule.prefix}'`
         const expires = rule.expirationDays !== null || rule.expirationDate !== null
         const archived = rule.transitions.filter(({ storageClass }) => archives.includes(storageClass))
@@ -100,13 +101,23 @@ function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
+/** Days after which objects under temp/ end; null: no rule says so; undefined: the rules could not be read. */
+export function temporaryDays(facts: Facts): number | null | undefined {
+  const { status } = facts.live.lifecycle
+  if (status === 'absent') return null
+  if (status !== 'set') return undefined
+  const days = rulesOf(facts).flatMap((rule) =>
+    rule.prefix === 'temp/' && !isNarrowed(rule) && rule.expirationDays !== null ? [rule.expirationDays] : [],
+  )
+  return days.length === 0 ? null : Math.min(...days)
+}
+
 /** S3.14 */
-export function keepsVersions({ live, embedded }: Facts): Verdict {
+export function keepsVersions({ live }: Facts): Verdict {
   return judge(live.versioning, {
     set: ({ status }) =>
       status === 'Enabled' ? pass('Versioning is on.') : fail(`Versioning is ${status.toLowerCase()}.`),
-    absent: () =>
-      embedded ? notOffered('The embedded S3 keeps no versions.') : fail('Versioning was never switched on.'),
+    absent: () => fail('Versioning was never switched on.'),
   })
 }
 
@@ -122,8 +133,7 @@ export function locksObjects({ live }: Facts): Verdict {
 }
 
 /** S3.17 */
-export function encryptsWithKms({ live, embedded }: Facts): Verdict {
-  if (embedded) return notOffered('The embedded S3 has no KMS; its objects lie on disk as they are.')
+export function encryptsWithKms({ live }: Facts): Verdict {
   return judge(live.encryption, {
     set: ({ algorithm, kmsKey }) =>
       /^aws:kms(:dsse)?$/.test(algorithm)

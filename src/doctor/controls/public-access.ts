@@ -1,4 +1,4 @@
-import type { PublicAccessBlock } from '../../bucket/index.ts'
+import { missingFeatures, type PublicAccessBlock } from '../../bucket/index.ts'
 import { fail, notOffered, pass, type Verdict } from '../finding.ts'
 import { publicStatements } from '../policy.ts'
 import { allNotOffered, type Facts, firstUnread, judge, known } from './control.ts'
@@ -12,9 +12,9 @@ function missingParts(block: PublicAccessBlock): string {
 const blocked = {
   set: (block: PublicAccessBlock) => {
     const missing = missingParts(block)
-    return missing === '' ? pass('All four settings are on.') : fail(`Off: ${missing}.`)
+    return missing === '' ? pass('All settings are on.') : fail(`Off: ${missing}.`)
   },
-  absent: () => fail('Nothing is set: all four settings are off.'),
+  absent: () => fail('Nothing is set: all settings are off.'),
 }
 
 /** S3.1 */
@@ -24,7 +24,11 @@ export function accountBlocksPublicAccess({ accountBlock }: Facts): Verdict {
 
 /** S3.8 */
 export function bucketBlocksPublicAccess({ live }: Facts): Verdict {
-  return judge(live.publicAccessBlock, blocked)
+  const { blockPublicAcls } = missingFeatures(live.store)
+  return judge(live.publicAccessBlock, {
+    ...blocked,
+    set: (block) => blocked.set(blockPublicAcls === undefined ? block : { ...block, blockPublicAcls: true }),
+  })
 }
 
 const everybody = [

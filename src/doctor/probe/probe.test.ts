@@ -91,7 +91,7 @@ async function run(store: ObjectStore, more: Partial<ProbeParts> & { signal?: Ab
       store,
       clock: systemClock,
       origins: [origin],
-      temporaryRule: 'missing',
+      temporaryDays: 7,
       declaredEncryption: 'AES256',
       ...parts,
     },
@@ -137,7 +137,7 @@ describe('a store that does right', () => {
       store: storeOf(bucket),
       clock: systemClock,
       origins: [],
-      temporaryRule: 'unread',
+      temporaryDays: undefined,
       declaredEncryption: undefined,
     } as const
     const verdicts = await probe(parts, new Set(['probe.encryption']), new AbortController().signal)
@@ -203,7 +203,8 @@ describe('a bucket that is set up wrong', () => {
       /app\.example\.evil\.example may/,
     ],
   ])('%s fails where %s', async (id, _, setup, seen) => {
-    const verdicts = await run(storeOf(await makeBucket(setup)))
+    const rule = setup.temporary === false ? { temporaryDays: null } : {}
+    const verdicts = await run(storeOf(await makeBucket(setup)), rule)
     expect(verdicts[id]).toMatchObject({ status: 'fail', seen: expect.stringMatching(seen) })
   })
 
@@ -344,7 +345,7 @@ describe('something in between that breaks answers', () => {
               },
             }
           : answer,
-      /^Only in \d{5} days\.$/,
+      /^Only in \d{5} days, where 7 are promised\.$/,
     ],
   ])('%s fails where %s', async (id, _, change, seen) => {
     const bucket = await makeBucket()

@@ -11,8 +11,8 @@ export type ProbeParts = {
   readonly clock: Clock
   /** Whose pages upload: `https://app.example`. */
   readonly origins: readonly string[]
-  /** What the lifecycle rules say of temp/, where they could be read. */
-  readonly temporaryRule: 'there' | 'missing' | 'unread'
+  /** Days after which the bucket's rules end what is under temp/; null: none does; undefined: they could not be read. */
+  readonly temporaryDays: number | null | undefined
   /** The default of the bucket; null: none is set; undefined: it could not be read, or is not offered. */
   readonly declaredEncryption: string | null | undefined
   /** Milliseconds a step may take. Default: 10,000. */

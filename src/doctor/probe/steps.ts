@@ -63,23 +63,25 @@ const expiry: Step = {
   id: 'probe.expiry',
   after: 'probe.presigned-get',
   onError: 'unknown',
-  async run({ store, raw, key, clock, temporaryRule }, signal) {
+  async run({ store, raw, key, clock, temporaryDays }, signal) {
     const { status, headers, code } = await raw.send(store.signGet(key, { expiresIn: 60 }).url, { signal })
     if (status !== 200) return unknown(`The object was answered with ${shown({ status, code })}.`)
     const found = /expiry-date="([^"]+)"/.exec(headers['x-amz-expiration'] ?? '')?.[1]
     const date = Date.parse(found ?? '')
     if (Number.isNaN(date)) {
-      if (temporaryRule === 'missing') return fail('It would stay for ever: no rule ends it.')
+      if (temporaryDays === null) return fail('It would stay for ever: no rule ends it.')
       const silent = 'the store does not say when it ends an object (no x-amz-expiration)'
-      if (temporaryRule === 'there') return notOffered(`There is a rule, and ${silent}.`)
+      if (temporaryDays !== undefined) return notOffered(`There is a rule, and ${silent}.`)
       return unknown(`Whether there is a rule is not known, and ${silent}.`)
     }
     const days = Math.round((date - clock.now().getTime()) / 86_400_000)
-    return days <= maxTemporaryDays ? pass(`In ${days} days.`) : fail(`Only in ${days} days.`)
+    // S3 rounds up to the next midnight UTC.
+    const most = (temporaryDays ?? usualDays) + 1
+    return days <= most ? pass(`In ${days} days.`) : fail(`Only in ${days} days, where ${most - 1} are promised.`)
   },
 }
-/** The rule says 7 days, and S3 rounds up to the next midnight UTC. */
-const maxTemporaryDays = 8
+/** What keepsake bucket apply sets where nothing else is said. */
+const usualDays = 7
 
 const get: Step = {
   id: 'probe.get',

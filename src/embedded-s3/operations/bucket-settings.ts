@@ -19,6 +19,8 @@ type Setting = {
   /** Status of a Put. */
   readonly status?: number
   readonly headers?: readonly string[]
+  /** Headers of the answers to Get and Put. */
+  readonly replyHeaders?: Readonly<Record<string, string>>
   /** Checks a document and gives back the form in which it is kept and answered. */
   readonly check: (document: string, context: Context) => string
 }
@@ -64,13 +66,23 @@ const cors: Setting = {
   check: (document) => corsXml(parseCors(document)),
 }
 
+/** Which objects are too small to be moved. Nothing is moved here, so the default is as true as any. */
+const MINIMUM_SIZE = 'x-amz-transition-default-minimum-object-size'
+const SMALL_STAY = 'all_storage_classes_128K'
+
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html */
 const lifecycle: Setting = {
   name: 'BucketLifecycleConfiguration',
   subresource: 'lifecycle',
   actions: sameAction('LifecycleConfiguration'),
   missing: 'NoSuchLifecycleConfiguration',
-  check: (document) => lifecycleXml(parseLifecycle(document)),
+  headers: [MINIMUM_SIZE],
+  replyHeaders: { [MINIMUM_SIZE]: SMALL_STAY },
+  check(document, { request }) {
+    const minimum = request.headers.get(MINIMUM_SIZE) ?? SMALL_STAY
+    if (minimum !== SMALL_STAY) throw new S3Error('NotImplemented', undefined, { Header: MINIMUM_SIZE })
+    return lifecycleXml(parseLifecycle(document))
+  },
 }
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutPublicAccessBlock.html */
@@ -146,7 +158,8 @@ function operations(setting: Setting): Operation[] {
       handle({ request, store }) {
         const document = store.bucket(request.bucket)?.settings[subresource]
         if (document === undefined) throw new S3Error(setting.missing, undefined, { BucketName: request.bucket })
-        return { status: 200, headers: { 'content-type': setting.contentType ?? 'application/xml' }, body: document }
+        const headers = { 'content-type': setting.contentType ?? 'application/xml', ...setting.replyHeaders }
+        return { status: 200, headers, body: document }
       },
     },
     {
@@ -156,7 +169,7 @@ function operations(setting: Setting): Operation[] {
       async handle(context) {
         const document = setting.check((await context.payload(MAX_DOCUMENT).readAll()).toString(), context)
         await context.store.configure(context.request.bucket, subresource, document)
-        return { status: setting.status ?? 200 }
+        return { status: setting.status ?? 200, ...(setting.replyHeaders ? { headers: setting.replyHeaders } : {}) }
       },
     },
     {

@@ -131,7 +131,7 @@ describe('AccessDenied', () => {
     const got = await failureOf(() => locked.get('there-is-no-such-key'))
     expect(got.message).toBe(
       `The credentials may not do s3:GetObject on 'there-is-no-such-key' in bucket 'locked' at ${server.url}: an explicit deny in a bucket policy forbids it. ` +
-        "Allow it in their policy (keepsake bucket export prints one), and look for a Deny in the bucket's. (AccessDenied)",
+        "Allow it in their policy (keepsake bucket export iam prints one), and look for a Deny in the bucket's. (AccessDenied)",
     )
     // HEAD has no body to tell why; undefined would mean that it is known to be missing.
     const head = await failureOf(() => locked.head('there-is-no-such-key'))

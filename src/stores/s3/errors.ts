@@ -48,7 +48,7 @@ const denied: Rule = {
     const orMissing = denial.why === undefined && c.key !== undefined && c.action === 's3:GetObject'
     return (
       `The credentials may not do ${denial.action ?? c.action} on ${what}${denial.why ? `: ${denial.why}` : ''}. ` +
-      "Allow it in their policy (keepsake bucket export prints one), and look for a Deny in the bucket's." +
+      "Allow it in their policy (keepsake bucket export iam prints one), and look for a Deny in the bucket's." +
       (orMissing ? ' Without s3:ListBucket, S3 says the same where there is no such object.' : '')
     )
   },

@@ -1,0 +1,40 @@
+import { KeepsakeError } from '../../media/index.ts'
+
+/**
+ * A key does not begin with a slash, so a rule for `/temp/` would quietly do nothing.
+ *
+ * @throws {KeepsakeError} `invalid_setting`
+ */
+export function checkPrefix(prefix: string, setting: string, mayBeEmpty = false): string {
+  if (prefix.startsWith('/')) {
+    throw new KeepsakeError(
+      'invalid_setting',
+      `${setting} has the prefix '${prefix}'. Keys do not begin with a slash: write '${prefix.replace(/^\/+/, '')}'.`,
+    )
+  }
+  if (prefix === '' && !mayBeEmpty) {
+    throw new KeepsakeError('invalid_setting', `${setting} has an empty prefix. Name a prefix, such as 'exports/'.`)
+  }
+  if (prefix.length > 200 || /[*?]|\p{Cc}/u.test(prefix)) {
+    throw new KeepsakeError(
+      'invalid_setting',
+      `${setting} has the prefix '${prefix.slice(0, 50)}'. Allowed are up to 200 characters, without * and ?.`,
+    )
+  }
+  return prefix
+}
+
+/**
+ * An expiry without a prefix empties the bucket.
+ *
+ * @throws {KeepsakeError} `invalid_setting`
+ */
+export function checkExpiryPrefix(prefix: string, setting: string): string {
+  if (prefix === '') {
+    throw new KeepsakeError(
+      'invalid_setting',
+      `${setting} has an empty prefix: everything in the bucket would expire. Name a prefix, such as 'exports/'.`,
+    )
+  }
+  return checkPrefix(prefix, setting)
+}

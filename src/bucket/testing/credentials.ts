@@ -1,0 +1,1 @@
+export const credentials = { accessKeyId: 'BUCKETKEY', secretAccessKey: 'a-secret-of-the-tests' }

@@ -1,0 +1,144 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import {
+  applyPlan,
+  type DesiredContext,
+  desireBucket,
+  desiredOf,
+  hasChanges,
+  openQuestions,
+  type Plan,
+  parseSavedPlan,
+  planBucket,
+  planJson,
+  requireUnchanged,
+  type StepResult,
+  savedPlanText,
+} from '../../bucket/index.ts'
+import type { ParsedBucketSettings } from '../../config/index.ts'
+import { type BucketAccess, openBucket } from '../../open-bucket.ts'
+import { type BucketConfig, type BucketOptions, bucketConfig } from '../bucket-options.ts'
+import { painter, planText, stepText } from '../bucket-text.ts'
+import { confirm } from '../confirm.ts'
+import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
+import type { Io } from '../io.ts'
+import { jsonDocument } from './options.ts'
+
+export type PlanVerbOptions = BucketOptions & { readonly adopt?: boolean; readonly out?: string }
+export type ApplyVerbOptions = BucketOptions & { readonly adopt?: boolean; readonly yes?: boolean }
+
+/** What a plan found changed ends with; the same number as wrong usage, as `terraform plan -detailed-exitcode` has it. */
+const changes = 2
+
+/** Compares the bucket with what the settings ask for. Only reads. */
+export async function planVerb(options: PlanVerbOptions, io: Io): Promise<ExitCode> {
+  return withBucket(options, io, async ({ access, settings, context }) => {
+    const adopt = options.adopt ?? false
+    const plan = await planBucket(desireBucket(settings, context), access.clientOf, { adopt })
+    if (options.out !== undefined) {
+      const { fingerprint } = plan
+      const createdAt = new Date().toISOString()
+      const text = savedPlanText({ createdAt, endpoint: access.endpoint, adopt, fingerprint, settings, context })
+      await writeFile(options.out, text)
+    }
+    if (options.json) io.stdout.write(jsonDocument(planJson(plan)))
+    else io.stdout.write(`${planText(plan, painter(io))}\n${summary(plan, options.out)}\n`)
+    return unanswered(plan) ?? (hasChanges(plan) ? changes : exitCodes.ok)
+  })
+}
+
+/** Does what a plan says, after asking. */
+export async function applyVerb(file: string | undefined, options: ApplyVerbOptions, io: Io): Promise<ExitCode> {
+  const saved = file === undefined ? undefined : parseSavedPlan(await readPlan(file), file)
+  if (saved && options.adopt !== undefined) throw CliFailure.usage('--adopt is part of the plan: plan again with it.')
+  return withBucket(options, io, async ({ access, settings, context }) => {
+    if (saved && !saved.context.embedded && saved.endpoint !== access.endpoint) {
+      throw CliFailure.usage(
+        `The plan was made for ${saved.endpoint ?? 'AWS'}, and the settings here say ${access.endpoint ?? 'AWS'}.`,
+      )
+    }
+    const desired = saved ? desiredOf(saved) : desireBucket(settings, context)
+    const plan = await planBucket(desired, access.clientOf, { adopt: saved?.adopt ?? options.adopt ?? false })
+    if (saved) requireUnchanged(saved, plan)
+    const paint = painter(io)
+    if (!options.json) io.stdout.write(`${planText(plan, paint)}\n`)
+    if (hasChanges(plan) && !options.yes) {
+      await confirm(
+        `Apply this to ${desired.name}?`,
+        'There is no terminal to ask on. Look at the plan, and add --yes.',
+        'Nothing was changed.',
+        io,
+      )
+    }
+    const onStep = (result: StepResult) => {
+      if (!options.json) io.stdout.write(stepText(result, paint))
+    }
+    const steps = await applyPlan(plan, access.clientOf, { onStep, signal: io.signal })
+    const open = openQuestions(plan)
+    if (options.json) io.stdout.write(jsonDocument({ bucket: desired.name, steps, open }))
+    else io.stdout.write(`${outcome(steps)}\n`)
+    if (io.signal.aborted) throw CliFailure.interrupted()
+    return exitCodeOf(steps) ?? unanswered(plan) ?? exitCodes.ok
+  })
+}
+
+type Work = {
+  readonly access: BucketAccess
+  readonly settings: ParsedBucketSettings
+  readonly context: DesiredContext
+}
+
+async function withBucket<T>(options: BucketOptions, io: Io, work: (parts: Work) => Promise<T>): Promise<T> {
+  const { config, bucket } = await bucketConfig(options, io)
+  const access = await openBucket(config)
+  try {
+    return await work({ access, settings: config.bucket, context: await contextOf({ config, bucket }, access) })
+  } finally {
+    await access.close()
+  }
+}
+
+async function contextOf({ config, bucket }: BucketConfig, access: BucketAccess): Promise<DesiredContext> {
+  const { embedded, region } = access
+  const account = config.bucket.account ?? (await (await access.clientOf(region)).account())
+  return { embedded, bucket, region, account }
+}
+
+async function readPlan(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw CliFailure.usage(`${file} cannot be read (${error.code}). Make a plan: keepsake bucket plan --out ${file}`)
+  })
+}
+
+function summary(plan: Plan, out: string | undefined): string {
+  const open = openQuestions(plan).length
+  const rest = open === 0 ? '' : ` ${open} ${open === 1 ? 'setting' : 'settings'} could not be judged.`
+  if (!hasChanges(plan)) return `Nothing to change.${rest}`
+  const next = out === undefined ? 'keepsake bucket apply' : `keepsake bucket apply ${out}`
+  return `There is something to change.${rest} Next: ${next}`
+}
+
+function outcome(steps: readonly StepResult[]): string {
+  const count = (wanted: StepResult['outcome']) => steps.filter((step) => step.outcome === wanted).length
+  if (steps.length === 0) return 'Nothing to change.'
+  const [failed, left] = [count('failed'), count('not done')]
+  if (failed === 0 && left === 0) return `Done: ${count('done')} of ${steps.length} steps, each read back.`
+  return `${count('done')} done, ${failed} failed, ${left} not done. Applying again goes on from here.`
+}
+
+function exitCodeOf(steps: readonly StepResult[]): ExitCode | undefined {
+  const failed = steps.find((step) => step.outcome === 'failed')
+  if (failed === undefined) return undefined
+  if (failed.status === 401 || failed.status === 403) return exitCodes.denied
+  return failed.status === 0 || (failed.status ?? 0) >= 500 ? exitCodes.unavailable : exitCodes.refused
+}
+
+/** What could not be read is never taken for "no change". */
+function unanswered(plan: Plan): ExitCode | undefined {
+  const open = openQuestions(plan).filter(({ code }) => code !== null)
+  if (open.length === 0) return undefined
+  const { parts } = plan.buckets.at(-1) ?? { parts: [] }
+  const denied = parts.some(
+    ({ decision }) => decision.status === 'unknown' && /denied|Signature|AccessKey/i.test(decision.code),
+  )
+  return denied ? exitCodes.denied : exitCodes.unavailable
+}
