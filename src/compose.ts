@@ -2,6 +2,7 @@ import { BoundVerbs } from './bound-verbs.ts'
 import type { Actor, Catalogue } from './catalogue/index.ts'
 import type { Clock } from './clock.ts'
 import { Delivery } from './delivery/index.ts'
+import { Doctor, type DoctorParts } from './doctor/index.ts'
 import { type GuardedFetch, type GuardedPost, Intake, type UploadSettings, Uploads } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
@@ -48,6 +49,8 @@ export type KeepsakeParts = {
   readonly webhooks?: { readonly endpoints: readonly WebhookEndpoint[]; readonly post: GuardedPost }
   /** What runs by the clock. Default: nothing. */
   readonly schedules?: UpkeepSchedules
+  /** What a doctor looks at beside the parts themselves. Default: nothing but them. */
+  readonly doctor?: Pick<DoctorParts, 'catalogue' | 'place' | 'installation' | 'origins'>
   /** Throws while the catalogue's database does not answer. */
   readonly checkCatalogue: () => Promise<void>
   /** Lets go of what the parts stand on, after all work has ended. */
@@ -72,6 +75,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   const verbParts = { ...parts, intake, uploads, delivery: new Delivery(parts) }
   // First: what happens from here on is written down for them.
   await courier.start()
+  const doctor = new Doctor({ ...parts, catalogue: null, place: null, installation: null, ...parts.doctor })
   await jobs.start({
     settle: async (id) => {
       const record = await catalogue.get(id, { role: 'system' })
@@ -91,6 +95,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     await Promise.all([intake.close(seconds), uploads.close(seconds)])
   }
   const close = async (grace: number | undefined) => {
+    await doctor.close()
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
     await drain(grace)
     await jobs.stop()
@@ -119,6 +124,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     collections,
     reconcile: createReconcile(parts),
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
+    doctor: (options) => doctor.run(options),
     countByState: () => catalogue.countByState(),
     upkeepState: async () => ({ ...(await catalogue.healthFacts()), runs: await catalogue.lastRuns() }),
     verify: (request = {}, run = {}) => verify(parts, request, run.actor ?? { role: 'service' }, run),

@@ -14,6 +14,13 @@ export type {
   WebhookEvent,
 } from './catalogue/index.ts'
 export { defineConfig, type KeepsakeConfig } from './config/index.ts'
+export type {
+  DoctorOptions,
+  Finding,
+  Report as DoctorReport,
+  Severity as FindingSeverity,
+  Status as FindingStatus,
+} from './doctor/index.ts'
 export type { ImportSource, KeepFor } from './intake/index.ts'
 export { type CreateOptions, createKeepsake, type Keepsake } from './keepsake.ts'
 export type { Logger } from './logger.ts'

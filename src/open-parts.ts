@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   createCatalogue,
+  inspectCatalogue,
   openPglite,
   openPostgres,
   type PgliteDatabase,
@@ -10,12 +11,19 @@ import { systemClock } from './clock.ts'
 import type { KeepsakeParts } from './compose.ts'
 import type { EmbeddedS3Config, ResolvedConfig, S3Config } from './config/index.ts'
 import { type DataFolder, openDataFolder, preferredPort } from './data-folder/index.ts'
+import type { BucketPlace } from './doctor/index.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
 import { createGuardedFetch, createGuardedPost } from './intake/index.ts'
 import { createJobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { KeepsakeError } from './media/index.ts'
-import { awsCredentials, type ObjectStore, openS3Store } from './stores/index.ts'
+import {
+  awsCredentials,
+  type Credentials,
+  type CredentialsProvider,
+  type ObjectStore,
+  openS3Store,
+} from './stores/index.ts'
 import { parseEndpoints } from './upkeep/index.ts'
 import { version } from './version.ts'
 
@@ -57,7 +65,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     })
     opened(post, () => post.close())
     const webhooks = { post, endpoints: parseEndpoints(config.webhooks.endpoints.map(revealed), post) }
-    const store = await openStore(config.objectStore, config, folder, closers)
+    const { store, place } = await openStore(config.objectStore, config, folder, closers)
     // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
     const queue = queueDatabase(database, config)
     const jobs = await createJobs({
@@ -84,6 +92,12 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       giveUpAfter,
       webhooks,
       schedules: config.upkeep,
+      doctor: {
+        catalogue: inspectCatalogue(database),
+        place,
+        installation: { config, dataDir: folder.root },
+        origins: config.bucket.origins ?? [],
+      },
       checkCatalogue: () => database.check(),
       release,
     }
@@ -113,19 +127,22 @@ function queueDatabase(database: PgliteDatabase | PostgresDatabase, config: Reso
   return { kind: 'postgres', connectionString: config.database.connectionString.reveal() } as const
 }
 
+/** The store, and where its bucket is for whoever looks at the settings. */
+type OpenedStore = { readonly store: ObjectStore; readonly place: BucketPlace }
+
 async function openStore(
   store: S3Config | EmbeddedS3Config,
   config: ResolvedConfig,
   folder: DataFolder,
   closers: (() => Promise<unknown>)[],
-): Promise<ObjectStore> {
+): Promise<OpenedStore> {
   if (store.kind === 's3') return openBucket(store)
   const credentials = await folder.embeddedS3Credentials()
   const server = await startStore(store, config, folder, credentials)
   closers.push(() => server.close())
   const { bucket, publicEndpoint } = store
   const endpoint = `http://${reachable(config.http.host)}:${server.port}`
-  return openS3Store({
+  const opened = await openS3Store({
     bucket,
     region: server.region,
     endpoint,
@@ -133,11 +150,14 @@ async function openStore(
     forcePathStyle: true,
     credentials,
   })
+  const place = { bucket, region: server.region, endpoint, forcePathStyle: true, dualStack: false }
+  return { store: opened, place: { ...place, credentials: () => credentials } }
 }
 
-function openBucket(store: S3Config): Promise<ObjectStore> {
-  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack, credentials, profile } = store
-  return openS3Store({
+async function openBucket(store: S3Config): Promise<OpenedStore> {
+  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack, profile } = store
+  const credentials = credentialsOf(store, profile)
+  const opened = await openS3Store({
     bucket,
     region,
     ...(endpoint === null ? {} : { endpoint }),
@@ -145,14 +165,22 @@ function openBucket(store: S3Config): Promise<ObjectStore> {
     forcePathStyle,
     ...(provider === null ? {} : { provider }),
     dualStack,
-    credentials: credentials
-      ? {
-          accessKeyId: credentials.accessKeyId,
-          secretAccessKey: credentials.secretAccessKey.reveal(),
-          ...(credentials.sessionToken ? { sessionToken: credentials.sessionToken.reveal() } : {}),
-        }
-      : awsCredentials(profile === null ? {} : { profile }),
+    credentials,
   })
+  const place = { bucket, region, endpoint, forcePathStyle, dualStack }
+  return {
+    store: opened,
+    place: { ...place, credentials: typeof credentials === 'function' ? credentials : () => credentials },
+  }
+}
+
+function credentialsOf({ credentials }: S3Config, profile: string | null): Credentials | CredentialsProvider {
+  if (!credentials) return awsCredentials(profile === null ? {} : { profile })
+  return {
+    accessKeyId: credentials.accessKeyId,
+    secretAccessKey: credentials.secretAccessKey.reveal(),
+    ...(credentials.sessionToken ? { sessionToken: credentials.sessionToken.reveal() } : {}),
+  }
 }
 
 /** Under which a data folder remembers where its embedded S3 listens. */

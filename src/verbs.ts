@@ -1,4 +1,5 @@
 import type { Actor, AuditEntry, AuditFilter, HealthFacts, UpkeepRun } from './catalogue/index.ts'
+import type { DoctorOptions, Report as DoctorReport } from './doctor/index.ts'
 import type { ImportRequest, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
 import type {
@@ -160,6 +161,15 @@ export interface Keepsake extends Verbs {
     request?: RebuildRequest,
     options?: { readonly signal?: AbortSignal; readonly onProgress?: (progress: RebuildProgress) => void },
   ): Promise<RebuildResult>
+
+  /**
+   * Looks at the bucket, the catalogue and the installation from all sides, and says what is wrong, why it matters and
+   * what to do (docs/doctor.md). Takes up to a minute. Writes to the bucket under `temp/.doctor/` alone, and removes
+   * that again.
+   *
+   * @throws `invalid_request` where `only` names a check that there is not.
+   */
+  doctor(options?: DoctorOptions): Promise<DoctorReport>
 
   /** How many assets are in each state. */
   countByState(): Promise<Readonly<Record<AssetState, number>>>

@@ -15,6 +15,7 @@ export type {
 } from './catalogue.ts'
 export { createCatalogue } from './create-catalogue.ts'
 export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
+export { type CatalogueInspection, inspectCatalogue } from './inspect.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
 export type {

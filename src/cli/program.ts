@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { addAssetCommands } from './commands/assets.ts'
 import { addBucketCommands } from './commands/bucket.ts'
 import { createCommands } from './commands/commands.ts'
+import { addDoctorCommand } from './commands/doctor.ts'
 import { addReconcileCommands } from './commands/reconcile.ts'
 import { addReportCommands } from './commands/report.ts'
 import { addServingCommands } from './commands/serving.ts'
@@ -51,6 +52,7 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
   addVerifyCommands(commands)
   addWebhookCommands(commands)
   addReconcileCommands(commands)
+  addDoctorCommand(commands)
   addServingCommands(commands)
   addBucketCommands(commands)
   return program

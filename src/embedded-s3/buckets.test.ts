@@ -15,6 +15,7 @@ import {
   GetBucketPolicyCommand,
   GetBucketTaggingCommand,
   GetBucketVersioningCommand,
+  GetObjectCommand,
   GetObjectTaggingCommand,
   GetPublicAccessBlockCommand,
   HeadBucketCommand,
@@ -375,6 +376,22 @@ describe('lifecycle rules run', () => {
     clock += 2 * DAY
     await own.runLifecycle()
     expect(await keys()).toEqual(['kept'])
+  })
+
+  test('an object tells when it goes, by the rule that comes first', async () => {
+    const { client, rules, write } = await timed()
+    await write('old/tagged', { Tagging: 'keep=no' })
+    await write('kept')
+    await rules(
+      { ID: 'by tag', Status: 'Enabled', Filter: { Tag: { Key: 'keep', Value: 'no' } }, Expiration: { Days: 4 } },
+      { ID: 'by prefix', Status: 'Enabled', Filter: { Prefix: 'old/' }, Expiration: { Days: 2 } },
+      { ID: 'off', Status: 'Disabled', Filter: { Prefix: '' }, Expiration: { Days: 1 } },
+    )
+    const expiration = 'expiry-date="Sun, 04 Jan 2026 00:00:00 GMT", rule-id="by%20prefix"'
+    const old = { Bucket: BUCKET, Key: 'old/tagged' }
+    expect((await client.send(new HeadObjectCommand(old))).Expiration).toBe(expiration)
+    expect((await client.send(new GetObjectCommand(old))).Expiration).toBe(expiration)
+    expect((await client.send(new HeadObjectCommand({ ...old, Key: 'kept' }))).Expiration).toBeUndefined()
   })
 
   test('a date, and sizes', async () => {

@@ -55,6 +55,36 @@ export function midnightAfter(time: number, days: number): number {
   return Math.ceil((time + days * DAY) / DAY) * DAY
 }
 
+/**
+ * The x-amz-expiration header of an object: the first day on which a rule lets it go, and that rule. "The rule-id is
+ * URL-encoded." https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+ */
+export function expirationHeader(
+  document: string,
+  object: { readonly key: string; readonly size: number; readonly modified: number; readonly tags: () => Tags },
+): string | undefined {
+  let first: { readonly at: number; readonly id: string } | undefined
+  for (const rule of parsedOnce(document)) {
+    const at = expiry(rule, object.modified)
+    if (at === undefined || (first && first.at <= at) || !isFiltered(rule.filter, object)) continue
+    first = { at, id: rule.id }
+  }
+  return first && `expiry-date="${new Date(first.at).toUTCString()}", rule-id="${encodeURIComponent(first.id)}"`
+}
+
+/** Rules by their document: every answer about an object asks for them. */
+const parsed = new Map<string, readonly LifecycleRule[]>()
+
+function parsedOnce(document: string): readonly LifecycleRule[] {
+  let rules = parsed.get(document)
+  if (rules === undefined) {
+    if (parsed.size >= 64) parsed.clear()
+    rules = parseLifecycle(document)
+    parsed.set(document, rules)
+  }
+  return rules
+}
+
 export function isFiltered(
   { prefix, tags, above, below }: LifecycleFilter,
   object: { readonly key: string; readonly size: number; readonly tags: () => Tags },

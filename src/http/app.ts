@@ -17,6 +17,7 @@ import { addCleanupRoute } from './routes/cleanup.ts'
 import { addCollectionRoutes } from './routes/collections.ts'
 import { addContentRoute } from './routes/contents.ts'
 import { addDocsRoutes } from './routes/docs.ts'
+import { addDoctorRoute } from './routes/doctor.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
@@ -107,6 +108,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addCleanupRoute(app, keepsake)
   addWebhookRoutes(app, keepsake)
   addReconcileRoutes(app, keepsake)
+  addDoctorRoute(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
   addDocsRoutes(app, version)
   return app

@@ -78,6 +78,19 @@ describe.each(kinds)('jobs on $name', ({ database }) => {
     expect(seen.settled).toEqual(['a', 'b', 'c'])
   })
 
+  test('a check is worked like any nudge, and tells when nobody works', async () => {
+    const seen = new Record()
+    const jobs = await open(database())
+    await expect(jobs.check(AbortSignal.timeout(300))).rejects.toMatchObject({ code: 'timeout' })
+    await jobs.start(seen.handlers)
+    expect(await jobs.check(AbortSignal.timeout(30_000))).toBeGreaterThanOrEqual(0)
+    expect(seen.settled.length).toBeGreaterThanOrEqual(1)
+    await jobs.stop(5)
+    await expect(jobs.check(AbortSignal.timeout(300))).rejects.toMatchObject({
+      code: expect.stringMatching(/^(timeout|catalogue_unavailable)$/),
+    })
+  })
+
   test('a delayed nudge is worked when it is due, and not before', async () => {
     const seen = new Record()
     const jobs = await open(database())

@@ -19,6 +19,14 @@ export interface Jobs {
   /** Starts work: `settle` for each nudge, `sweep` once at the start and then regularly, by one process at a time. */
   start(handlers: JobHandlers): Promise<void>
 
+  /**
+   * Sends a nudge for an asset that does not exist through the queue, and waits until somebody has worked it: this
+   * process or another one on the same queue. Gives the milliseconds that it took.
+   *
+   * @throws `catalogue_unavailable` where the queue fails, `timeout` where nobody works it until the signal is aborted.
+   */
+  check(signal: AbortSignal): Promise<number>
+
   /** Takes no more work and waits for what runs, at most so many seconds. */
   stop(timeoutSeconds?: number): Promise<void>
 }

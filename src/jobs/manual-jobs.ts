@@ -51,6 +51,12 @@ export class ManualJobs implements Jobs {
     await this.#run(() => scheduled.work(this.#abort.signal))
   }
 
+  /** Works nothing by itself, so a handler is all that is looked for. */
+  async check(): Promise<number> {
+    if (!this.#handlers) throw new KeepsakeError('timeout', 'Nobody worked a job of the queue in time.')
+    return 0
+  }
+
   async stop(): Promise<void> {
     this.#abort.abort()
     this.#handlers = undefined

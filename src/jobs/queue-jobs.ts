@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import { type ConstructorOptions, type Job, PgBoss } from 'pg-boss'
 import { z } from 'zod'
 import { type Logger, silentLogger } from '../logger.ts'
-import { KeepsakeError } from '../media/index.ts'
+import { KeepsakeError, newAssetId } from '../media/index.ts'
 import { Alarms } from './alarms.ts'
 import type { JobHandlers, Jobs, ScheduledWork } from './jobs.ts'
 import { type Lead, PostgresLead, SoleLead } from './lead.ts'
@@ -33,6 +34,8 @@ const nudgeData = z.object({ asset: z.string() })
 
 /** How long a nudge waits for the queue, in milliseconds. */
 const patience = 5000
+/** Milliseconds between two looks at one job. */
+const longestLook = 200
 
 /**
  * Jobs on pg-boss, in the schema `keepsake_jobs` of the catalogue's database. Other processes on the same database
@@ -180,6 +183,26 @@ class QueueJobs implements Jobs {
     if (!this.#scheduler) throw new KeepsakeError('internal', 'These jobs were opened without schedules.')
     if (!this.#working || this.#stopped) throw new KeepsakeError('internal', 'Jobs that do not run take no schedule.')
     await this.#scheduler.add(name, cron, work, this.#sweepEverySeconds)
+  }
+
+  async check(signal: AbortSignal): Promise<number> {
+    const started = performance.now()
+    try {
+      const id = await this.#boss.send(queue, { asset: newAssetId() })
+      for (let pause = 5; id !== null; pause = Math.min(pause * 2, longestLook)) {
+        const job = await this.#boss.getJobById(queue, id)
+        if (job === null || job.state === 'completed') return Math.round(performance.now() - started)
+        await sleep(pause, undefined, { signal })
+      }
+      throw new KeepsakeError('catalogue_unavailable', 'The job queue did not take a job.')
+    } catch (error) {
+      if (signal.aborted)
+        throw new KeepsakeError('timeout', 'Nobody worked a job of the queue in time.', { cause: error })
+      if (error instanceof KeepsakeError) throw error
+      throw new KeepsakeError('catalogue_unavailable', 'The job queue in the catalogue database fails.', {
+        cause: error,
+      })
+    }
   }
 
   async stop(timeoutSeconds = 30): Promise<void> {

@@ -49,6 +49,8 @@ export {
   type Credentials,
   type CredentialsProvider,
   createS3Store,
+  type ExplainedCall,
+  explainS3Error,
   type MultipartOptions,
   openS3Store,
   type ProviderName,
@@ -56,5 +58,7 @@ export {
   providerOfHost,
   providers,
   type S3StoreOptions,
+  Signer,
+  type SigningIdentity,
 } from './s3/index.ts'
 export { type SweepOptions, type SweepResult, sweepMultipart } from './sweep.ts'

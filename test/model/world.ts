@@ -95,6 +95,7 @@ export class World {
     const jobs: Jobs = {
       // Every nudge is lost: the sweep alone must bring everything forward.
       nudge: async () => {},
+      check: async () => 0,
       start: async (handlers) => {
         this.#handlers = handlers
       },

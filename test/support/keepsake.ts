@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createCatalogue, openPglite, openPostgres } from '../../src/catalogue/index.ts'
+import { createCatalogue, inspectCatalogue, openPglite, openPostgres } from '../../src/catalogue/index.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { composeKeepsake, type KeepsakeParts } from '../../src/compose.ts'
 import { startEmbeddedS3 } from '../../src/embedded-s3/index.ts'
@@ -93,6 +93,14 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     ...(options.uploads === undefined ? {} : { uploads: options.uploads }),
     webhooks: { post, endpoints: parseEndpoints(webhooks, post) },
     ...(options.schedules === undefined ? {} : { schedules: options.schedules }),
+    doctor: {
+      catalogue: inspectCatalogue(database),
+      place: {
+        ...{ bucket, region: s3.region, endpoint: s3.url, forcePathStyle: true, dualStack: false },
+        credentials: () => credentials,
+      },
+      installation: null,
+    },
     checkCatalogue: () => database.check(),
     release: async () => {
       await fetch.close()

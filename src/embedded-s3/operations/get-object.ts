@@ -1,4 +1,5 @@
 import { S3Error } from '../errors.ts'
+import { expirationHeader } from '../lifecycle.ts'
 import { partNumber } from '../multipart.ts'
 import { objectHeaders, RESPONSE_OVERRIDES } from '../object-headers.ts'
 import type { Context, Operation, Reply } from '../operation.ts'
@@ -66,8 +67,11 @@ type Description = {
 /** Status and headers of the answer, from conditions and range; the same for both. */
 function describe(request: S3Request, store: FolderStore, record: ObjectRecord): Description {
   const headers = objectHeaders(record, request)
-  const tags = Object.keys(store.tags(request.bucket, record)).length
-  if (tags > 0) headers['x-amz-tagging-count'] = String(tags)
+  const tags = store.tags(request.bucket, record)
+  if (Object.keys(tags).length > 0) headers['x-amz-tagging-count'] = String(Object.keys(tags).length)
+  const lifecycle = store.bucket(request.bucket)?.settings.lifecycle
+  const expiration = lifecycle === undefined ? undefined : expirationHeader(lifecycle, { ...record, tags: () => tags })
+  if (expiration !== undefined) headers['x-amz-expiration'] = expiration
   if (isNotModified(request, record)) {
     const kept = ['etag', 'last-modified', 'cache-control', 'expires']
     const some = Object.entries(headers).filter(([name]) => kept.includes(name))

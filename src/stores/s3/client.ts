@@ -2,6 +2,7 @@ import { type Dispatcher, Pool } from 'undici'
 import { KeepsakeError } from '../../media/index.ts'
 import { abortReason } from '../abort.ts'
 import type { ObjectBody } from '../object-store.ts'
+import { actionOf } from './action.ts'
 import { type Address, keyPath } from './address.ts'
 import { OutgoingBody, readText } from './body.ts'
 import { emptySha256 } from './canonical.ts'
@@ -122,9 +123,9 @@ export class S3Client {
     return this.#options.storeName
   }
 
-  context(request: Pick<S3Request, 'method' | 'key'>): RequestContext {
+  context(request: Pick<S3Request, 'method' | 'key' | 'query' | 'headers'>): RequestContext {
     const { storeName, address, bucket, region } = this.#options
-    return { storeName, origin: address.origin, bucket, region, method: request.method, key: request.key }
+    return { storeName, origin: address.origin, bucket, region, action: actionOf(request), key: request.key }
   }
 
   /**

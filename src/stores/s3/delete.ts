@@ -133,7 +133,11 @@ function parseDeleteResult(client: S3Client, xml: string, asked: ReadonlySet<str
     throw cause instanceof KeepsakeError ? cause : unreadable(cause)
   }
   if (root === 'Error')
-    throw failureOf(client.context({ method: 'DELETE' }), error?.Code ?? 'InternalError', error?.Message)
+    throw failureOf(
+      client.context({ method: 'POST', query: [['delete', '']] }),
+      error?.Code ?? 'InternalError',
+      error?.Message,
+    )
   if (root !== 'DeleteResult') throw unreadable()
   return failed
 }

@@ -1,4 +1,5 @@
-import { type ErrorCode, KeepsakeError } from '../../media/index.ts'
+import { type ErrorCode, type ErrorDetails, KeepsakeError } from '../../media/index.ts'
+import { type Denial, readDenial } from './action.ts'
 import { readXml } from './xml.ts'
 
 /** What a failed request was about, for a message that helps. */
@@ -7,8 +8,16 @@ export type RequestContext = {
   readonly origin: string
   readonly bucket: string
   readonly region: string
-  readonly method: string
+  /** The permission it needs: `s3:PutObject`. */
+  readonly action: string
   readonly key: string | undefined
+}
+
+/** What the answer told besides its code. */
+type Found = {
+  readonly denial: Denial
+  /** Seconds that this machine's clock is ahead of the store's; negative: behind. */
+  readonly skew: number | undefined
 }
 
 export type FailedResponse = {
@@ -20,7 +29,7 @@ export type FailedResponse = {
 
 type Rule = {
   readonly code: ErrorCode
-  readonly say: (context: RequestContext) => string
+  readonly say: (context: RequestContext, found: Found) => string
   readonly retryable?: boolean
 }
 
@@ -33,8 +42,16 @@ const missingBucket: Rule = {
 }
 const denied: Rule = {
   code: 'store_denied',
-  say: (c) =>
-    `The credentials may not ${c.method} ${object(c)} in ${place(c)}. Look at their policy and the bucket's (keepsake bucket policy prints one).`,
+  say(c, { denial }) {
+    const what = c.key === undefined ? place(c) : `${object(c)} in ${place(c)}`
+    // AWS, GetObject, "If you don't have the s3:ListBucket permission": a 403 stands for a missing object too.
+    const orMissing = denial.why === undefined && c.key !== undefined && c.action === 's3:GetObject'
+    return (
+      `The credentials may not do ${denial.action ?? c.action} on ${what}${denial.why ? `: ${denial.why}` : ''}. ` +
+      "Allow it in their policy (keepsake bucket export iam prints one), and look for a Deny in the bucket's." +
+      (orMissing ? ' Without s3:ListBucket, S3 says the same where there is no such object.' : '')
+    )
+  },
 }
 const mismatch: Rule = {
   code: 'content_mismatch',
@@ -45,9 +62,19 @@ const expired: Rule = {
   code: 'store_denied',
   say: () => 'The temporary credentials of the object store have expired. Sign in again, or look at their provider.',
 }
+const unknownKey: Rule = {
+  code: 'store_denied',
+  say: (c) => `The store at ${c.origin} does not know the access key. Look at AWS_ACCESS_KEY_ID and S3_ENDPOINT.`,
+}
 const busy: Rule = {
   code: 'store_unavailable',
   say: (c) => `${c.storeName} is failing or overloaded. Try again later.`,
+  retryable: true,
+}
+const slowDown: Rule = {
+  code: 'store_unavailable',
+  say: (c) =>
+    `${c.storeName} takes no more requests at this rate, also after a pause. Try again later, do less at a time, and spread the keys over more prefixes.`,
   retryable: true,
 }
 const conflict: Rule = {
@@ -57,7 +84,8 @@ const conflict: Rule = {
 }
 const unsupported: Rule = {
   code: 'store_denied',
-  say: (c) => `The store at ${c.origin} does not do what was asked of ${object(c)}.`,
+  say: (c) =>
+    `The store at ${c.origin} does not offer what ${c.action} of ${object(c)} asked for. Look at S3_PROVIDER, and whether the store is recent enough.`,
 }
 
 /** AWS, "Error responses": S3's codes that a caller or an operator acts on. */
@@ -103,10 +131,9 @@ const rules: Readonly<Record<string, Rule>> = {
   AccessDenied: denied,
   AllAccessDisabled: denied,
   Forbidden: denied,
-  InvalidAccessKeyId: {
-    code: 'store_denied',
-    say: (c) => `The store at ${c.origin} does not know the access key. Look at AWS_ACCESS_KEY_ID and S3_ENDPOINT.`,
-  },
+  InvalidAccessKeyId: unknownKey,
+  // STS says it in its own words.
+  InvalidClientTokenId: unknownKey,
   SignatureDoesNotMatch: {
     code: 'store_denied',
     say: (c) =>
@@ -114,10 +141,14 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   ExpiredToken: expired,
   InvalidToken: expired,
+  ExpiredTokenException: expired,
   TokenRefreshRequired: expired,
   RequestTimeTooSkewed: {
     code: 'store_denied',
-    say: (c) => `This machine's clock and that of ${c.origin} are too far apart. Set the clock.`,
+    say: (c, { skew }) =>
+      skew === undefined
+        ? `This machine's clock and that of ${c.origin} are too far apart. Set the clock.`
+        : `This machine's clock is ${Math.abs(skew)} seconds ${skew < 0 ? 'behind' : 'ahead of'} that of ${c.origin}, and S3 takes 900. Set the clock.`,
   },
   ConditionalRequestConflict: conflict,
   OperationAborted: conflict,
@@ -127,7 +158,9 @@ const rules: Readonly<Record<string, Rule>> = {
   InternalError: busy,
   RequestTimeout: busy,
   ServiceUnavailable: busy,
-  SlowDown: busy,
+  SlowDown: slowDown,
+  TooManyRequests: slowDown,
+  RequestLimitExceeded: slowDown,
 }
 
 /** The code of answers that have none, as HEAD never has one. */
@@ -144,11 +177,20 @@ const codeOfStatus: Readonly<Record<number, string>> = {
 
 /** An answer other than success, as the one error that callers get. */
 export function failedResponse(context: RequestContext, response: FailedResponse): KeepsakeError {
-  const { status, headers, text } = response
-  const answer = readErrorAnswer(text)
+  return failedAnswer(context, response, readErrorAnswer(response.text))
+}
+
+/** The same for an answer that somebody else has read. */
+export function failedAnswer(
+  context: RequestContext,
+  { status, headers }: Omit<FailedResponse, 'text'>,
+  answer: ErrorAnswer,
+): KeepsakeError {
   const s3Code = answer.code ?? codeOfStatus[status] ?? `Http${status}`
   const retryAfter = Number(headers['retry-after'] ?? Number.NaN)
-  const options = { retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined, status }
+  const date = Date.parse(headers.date ?? answer.serverTime ?? '')
+  const skew = Number.isNaN(date) ? undefined : Math.round((Date.now() - date) / 1000)
+  const options = { retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined, status, skew }
   const region = headers['x-amz-bucket-region'] ?? answer.region
   if (region && region !== context.region && /^[a-z0-9-]+$/.test(region) && [301, 307, 400].includes(status)) {
     const message = `The bucket '${context.bucket}' is in the region ${region}, not in ${context.region}. Set AWS_REGION=${region}. (${s3Code})`
@@ -162,26 +204,40 @@ export function failureOf(
   context: RequestContext,
   s3Code: string,
   detail: string | undefined,
-  { status = 200, retryAfter }: { status?: number; retryAfter?: number | undefined } = {},
+  {
+    status = 200,
+    retryAfter,
+    skew,
+  }: { status?: number; retryAfter?: number | undefined; skew?: number | undefined } = {},
 ): KeepsakeError {
-  const rule = Object.hasOwn(rules, s3Code) ? rules[s3Code] : status === 429 || status >= 500 ? busy : undefined
+  const rule = Object.hasOwn(rules, s3Code) ? rules[s3Code] : ruleOfStatus(status)
   if (rule) {
-    const message = `${rule.say(context)} (${s3Code})`
-    return build(rule.code, message, s3Code, { status, retryAfter, retryable: rule.retryable ?? false })
+    const denial = rule === denied ? readDenial(detail) : {}
+    const message = `${rule.say(context, { denial, skew })} (${s3Code})`
+    const details = {
+      ...(rule === denied ? { action: denial.action ?? context.action } : {}),
+      ...(s3Code === 'RequestTimeTooSkewed' && skew !== undefined ? { skewSeconds: skew } : {}),
+    }
+    return build(rule.code, message, s3Code, { status, retryAfter, retryable: rule.retryable ?? false, details })
   }
   const redirect = [301, 302, 307, 308].includes(status) ? ' Look at S3_ENDPOINT and AWS_REGION.' : ''
-  const message = `The store at ${context.origin} refused ${context.method} of ${object(context)}: ${s3Code}${quote(detail)}.${redirect}`
+  const message = `The store at ${context.origin} refused ${context.action} of ${object(context)}: ${s3Code}${quote(detail)}.${redirect}`
   return build('store_denied', message, s3Code, { status, retryAfter, retryable: false })
+}
+
+function ruleOfStatus(status: number): Rule | undefined {
+  if (status === 429) return slowDown
+  return status >= 500 ? busy : undefined
 }
 
 function build(
   code: ErrorCode,
   message: string,
   s3Code: string,
-  options: { status: number; retryAfter?: number | undefined; retryable: boolean },
+  options: { status: number; retryAfter?: number | undefined; retryable: boolean; details?: ErrorDetails },
 ): KeepsakeError {
   return new KeepsakeError(code, message, {
-    details: { s3Code, httpStatus: options.status },
+    details: { s3Code, httpStatus: options.status, ...options.details },
     retryable: options.retryable,
     ...(options.retryAfter === undefined ? {} : { retryAfter: options.retryAfter }),
   })
@@ -193,7 +249,12 @@ function quote(detail: string | undefined): string {
   return line && !/x-amz-|signature=|:\/\//i.test(line) ? ` (${line})` : ''
 }
 
-type ErrorAnswer = { code?: string; message?: string; region?: string }
+export type ErrorAnswer = {
+  code?: string | undefined
+  message?: string | undefined
+  region?: string | undefined
+  serverTime?: string | undefined
+}
 
 function readErrorAnswer(text: string): ErrorAnswer {
   const answer: ErrorAnswer = {}
@@ -209,6 +270,7 @@ function readErrorAnswer(text: string): ErrorAnswer {
         if (name === 'Code' && /^[A-Za-z0-9._-]{1,64}$/.test(value)) answer.code = value
         else if (name === 'Message') answer.message = value
         else if (name === 'Region') answer.region = value
+        else if (name === 'ServerTime') answer.serverTime = value
       },
     })
   } catch {

@@ -370,7 +370,7 @@ describe('what S3 refuses', () => {
       retryable: false,
       details: { s3Code: 'AccessDenied', httpStatus: 403 },
     })
-    expect(error.message).toMatch(/^The credentials may not PUT 'key' in bucket 'bucket' at http/)
+    expect(error.message).toMatch(/^The credentials may not do s3:PutObject on 'key' in bucket 'bucket' at http/)
     expect(server.requests).toHaveLength(1)
   })
 

@@ -1,0 +1,5 @@
+export type { BucketPlace } from './bucket-facts.ts'
+export { type Check, checks } from './checks.ts'
+export { Doctor, type DoctorOptions, type DoctorParts, groupOf } from './doctor.ts'
+export { type CheckId, type Finding, type Report, type Severity, type Status, severities, statuses } from './finding.ts'
+export type { InstallationParts } from './installation-checks.ts'

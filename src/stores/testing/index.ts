@@ -1,0 +1,1 @@
+export { selfSigned } from '../s3/testing/self-signed.ts'
