@@ -6,6 +6,7 @@ import { type GuardedFetch, Intake } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
+import { createMoving } from './moving/index.ts'
 import type { ObjectStore } from './stores/index.ts'
 import { settle, sweep } from './upkeep/index.ts'
 import type { Keepsake, PartHealth } from './verbs.ts'
@@ -29,6 +30,8 @@ export type KeepsakeParts = {
   readonly giveUpAfter: number
   /** Seconds a caller waits before it is told `pending`. */
   readonly patience?: number
+  /** Opens another bucket with the same address and credentials. */
+  readonly openBucket: (bucket: string) => Promise<ObjectStore>
   /** Throws while the catalogue's database does not answer. */
   readonly checkCatalogue: () => Promise<void>
   /** Lets go of what the parts stand on, after all work has ended. */
@@ -74,6 +77,7 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
     read: (id) => service.read(id),
     audit: (filter) => service.audit(filter),
     as,
+    moving: createMoving(parts),
     collections,
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
     countByState: () => catalogue.countByState(),

@@ -49,7 +49,8 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     const { allowHosts, allowHttp, giveUpAfter } = config.imports
     const fetch = createGuardedFetch({ allowHosts, allowHttp, userAgent: `Keepsake/${version}` })
     opened(fetch, () => fetch.close())
-    const store = await openStore(config.objectStore, config, folder, closers)
+    const openBucket = await openBuckets(config.objectStore, config, folder, closers)
+    const store = await openBucket(config.objectStore.bucket)
     // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
     const queue = queueDatabase(database, config)
     const jobs = await createJobs({ database: queue, logger, concurrency: jobsAtOnce }).catch(
@@ -61,6 +62,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
+      openBucket,
       jobs,
       fetch,
       clock: systemClock,
@@ -95,26 +97,30 @@ function queueDatabase(database: PgliteDatabase | PostgresDatabase, config: Reso
   return { kind: 'postgres', connectionString: config.database.connectionString.reveal() } as const
 }
 
-async function openStore(
+/** Opens a bucket by its name, at one address with one pair of credentials. */
+type BucketOpener = (bucket: string) => Promise<ObjectStore>
+
+async function openBuckets(
   store: S3Config | EmbeddedS3Config,
   config: ResolvedConfig,
   folder: DataFolder,
   closers: (() => Promise<unknown>)[],
-): Promise<ObjectStore> {
-  if (store.kind === 's3') return openBucket(store)
+): Promise<BucketOpener> {
+  if (store.kind === 's3') return (bucket) => openBucket({ ...store, bucket })
   const credentials = await folder.embeddedS3Credentials()
   const server = await startStore(store, config, folder, credentials)
   closers.push(() => server.close())
-  const { bucket, publicEndpoint } = store
+  const { publicEndpoint } = store
   const endpoint = `http://${reachable(config.http.host)}:${server.port}`
-  return openS3Store({
-    bucket,
-    region: server.region,
-    endpoint,
-    ...(publicEndpoint === null ? {} : { publicEndpoint }),
-    forcePathStyle: true,
-    credentials,
-  })
+  return (bucket) =>
+    openS3Store({
+      bucket,
+      region: server.region,
+      endpoint,
+      ...(publicEndpoint === null ? {} : { publicEndpoint }),
+      forcePathStyle: true,
+      credentials,
+    })
 }
 
 function openBucket(store: S3Config): Promise<ObjectStore> {

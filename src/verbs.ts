@@ -1,6 +1,7 @@
 import type { Actor, AuditEntry, AuditFilter } from './catalogue/index.ts'
 import type { ImportRequest } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
+import type { Moving } from './moving/index.ts'
 
 export type ListRequest = {
   readonly owner?: string
@@ -74,6 +75,9 @@ export interface Keepsake extends Verbs {
 
   /** The same verbs bound to an actor: a user sees and makes only what is its own. */
   as(actor: Actor): Verbs
+
+  /** Existing media on its way in: a folder, or another bucket. */
+  readonly moving: Moving
 
   /** The state of the parts behind: `catalogue` and `primary`. */
   check(): Promise<readonly PartHealth[]>

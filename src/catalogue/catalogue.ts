@@ -1,4 +1,5 @@
 import type { AssetProblem, AssetRecord, AssetState, MediaKind, Provenance, StoreName } from '../media/index.ts'
+import type { MoveQueries } from './moves.ts'
 
 /** Who acts. It stands in every audit row, and decides what row-level security shows. */
 export type Actor =
@@ -117,7 +118,7 @@ export type RetiredKey = { readonly key: string; readonly store: StoreName; read
  *
  * Errors: `catalogue_unavailable`; after it a change may have happened: read again, never undo.
  */
-export interface Catalogue {
+export interface Catalogue extends MoveQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.

@@ -1,5 +1,6 @@
 import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
+import { moveQueries } from './moves.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { reserve } from './reserve.ts'
 import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
@@ -28,5 +29,6 @@ export function createCatalogue(database: Database): Catalogue {
     recordIssuedUrls: (urls, actor) => recordIssuedUrls(database, urls, actor),
     listAudit: (filter, actor) => listAudit(database, filter, actor),
     countByState: () => countByState(database),
+    ...moveQueries(database),
   }
 }

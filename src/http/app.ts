@@ -18,6 +18,7 @@ import { addDocsRoutes } from './routes/docs.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
+import { addMoveRoutes } from './routes/moves.ts'
 
 export type HttpAppOptions = {
   readonly keepsake: Keepsake
@@ -84,6 +85,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addLinkRoutes(app)
   addCollectionRoutes(app, keepsake)
   addAuditRoute(app)
+  addMoveRoutes(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
   addDocsRoutes(app, version)
   return app

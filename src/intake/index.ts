@@ -11,7 +11,7 @@ export {
 export { readHead } from './head.ts'
 export { Intake, type IntakeParts } from './import.ts'
 export { confirm } from './keep.ts'
-export { factsFromObject } from './object-metadata.ts'
+export { factsFromObject, objectMetadata } from './object-metadata.ts'
 export { type Measures, probe } from './probe.ts'
 export { defaultOwner, type ImportRequest } from './request.ts'
 export { SNIFF_BYTES, sniff } from './sniff.ts'
