@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addAssetCommands } from './commands/assets.ts'
 import { createCommands } from './commands/commands.ts'
+import { addMovingCommands } from './commands/moving.ts'
 import { addServingCommands } from './commands/serving.ts'
 import type { ExitCode } from './failure.ts'
 import type { Io } from './io.ts'
@@ -40,6 +41,7 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
     .addHelpText('after', exitCodeHelp)
   const commands = createCommands(program, io, done)
   addAssetCommands(commands)
+  addMovingCommands(commands)
   addServingCommands(commands)
   return program
 }

@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline/promises'
 import { withClient } from '../client.ts'
-import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
+import { confirm } from '../confirm.ts'
+import { type ExitCode, exitCodes } from '../failure.ts'
 import { failureOf } from '../failure-of.ts'
 import type { Io } from '../io.ts'
 import { printable } from '../printable.ts'
@@ -13,7 +13,10 @@ type Outcome =
   | { readonly id: string; readonly code: string }
 
 export async function removeVerb(ids: readonly string[], options: RemoveOptions, io: Io): Promise<ExitCode> {
-  if (!options.yes) await confirm(ids, io)
+  if (!options.yes) {
+    const what = ids.length === 1 ? printable(ids[0] ?? '') : `${ids.length} assets`
+    await confirm(`Delete ${what} for good?`, 'rm deletes for good', io)
+  }
   const outcomes: Outcome[] = []
   let exitCode: ExitCode = exitCodes.ok
   await withClient(options, io, async (client) => {
@@ -37,20 +40,4 @@ export async function removeVerb(ids: readonly string[], options: RemoveOptions,
     else io.stdout.write(`${outcome.state} ${outcome.id}\n`)
   }
   return exitCode
-}
-
-async function confirm(ids: readonly string[], io: Io): Promise<void> {
-  if (!io.stdin.isTTY || !io.stderr.isTTY) {
-    throw CliFailure.usage('rm deletes for good and there is no terminal to ask on. Add --yes.')
-  }
-  const what = ids.length === 1 ? printable(ids[0] ?? '') : `${ids.length} assets`
-  const prompt = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    const answer = await prompt.question(`Delete ${what} for good? [y/N] `, { signal: io.signal })
-    if (!/^y(es)?$/i.test(answer.trim())) throw CliFailure.usage('Nothing was deleted.')
-  } catch (error) {
-    throw error instanceof CliFailure ? error : CliFailure.interrupted()
-  } finally {
-    prompt.close()
-  }
 }
