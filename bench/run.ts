@@ -1,5 +1,6 @@
 import { benchImport } from './import.ts'
 import { benchMemory } from './memory.ts'
+import { benchMigrate } from './migrate.ts'
 import { benchPresign } from './presign.ts'
 import { type Part, report } from './report.ts'
 import { benchS3Client } from './s3-client.ts'
@@ -10,6 +11,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   's3-client': benchS3Client,
   import: benchImport,
   memory: benchMemory,
+  migrate: benchMigrate,
 }
 
 const names = process.argv.slice(2)
