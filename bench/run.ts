@@ -1,6 +1,7 @@
 import { benchEmbeddedS3 } from './embedded-s3.ts'
 import { benchImport } from './import.ts'
 import { benchMemory } from './memory.ts'
+import { benchMigrate } from './migrate.ts'
 import { benchPresign } from './presign.ts'
 import { benchReconcile } from './reconcile.ts'
 import { type Part, report } from './report.ts'
@@ -14,6 +15,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   import: benchImport,
   memory: benchMemory,
   reconcile: benchReconcile,
+  migrate: benchMigrate,
 }
 
 const names = process.argv.slice(2)

@@ -7,6 +7,7 @@ import { type GuardedFetch, type GuardedPost, Intake, type UploadSettings, Uploa
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
+import { createMoving } from './moving/index.ts'
 import type { ObjectStore } from './stores/index.ts'
 import {
   announcing,
@@ -51,6 +52,8 @@ export type KeepsakeParts = {
   readonly schedules?: UpkeepSchedules
   /** What a doctor looks at beside the parts themselves. Default: nothing but them. */
   readonly doctor?: Pick<DoctorParts, 'catalogue' | 'place' | 'installation' | 'origins'>
+  /** Opens another bucket with the same address and credentials. */
+  readonly openBucket: (bucket: string) => Promise<ObjectStore>
   /** Throws while the catalogue's database does not answer. */
   readonly checkCatalogue: () => Promise<void>
   /** Lets go of what the parts stand on, after all work has ended. */
@@ -121,6 +124,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     report: (request) => service.report(request),
     rebuild: (request = {}, options) => rebuild(parts, request, { role: 'service' }, options),
     as,
+    moving: createMoving(parts),
     collections,
     reconcile: createReconcile(parts),
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),

@@ -65,7 +65,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     })
     opened(post, () => post.close())
     const webhooks = { post, endpoints: parseEndpoints(config.webhooks.endpoints.map(revealed), post) }
-    const { store, place } = await openStore(config.objectStore, config, folder, closers)
+    const { store, place, open } = await openStore(config.objectStore, config, folder, closers)
     // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
     const queue = queueDatabase(database, config)
     const jobs = await createJobs({
@@ -80,6 +80,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
+      openBucket: open,
       jobs,
       fetch,
       clock: systemClock,
@@ -127,8 +128,12 @@ function queueDatabase(database: PgliteDatabase | PostgresDatabase, config: Reso
   return { kind: 'postgres', connectionString: config.database.connectionString.reveal() } as const
 }
 
-/** The store, and where its bucket is for whoever looks at the settings. */
-type OpenedStore = { readonly store: ObjectStore; readonly place: BucketPlace }
+/** The store, where its bucket is for whoever looks at the settings, and other buckets at the same address. */
+type OpenedStore = {
+  readonly store: ObjectStore
+  readonly place: BucketPlace
+  readonly open: (bucket: string) => Promise<ObjectStore>
+}
 
 async function openStore(
   store: S3Config | EmbeddedS3Config,
@@ -142,34 +147,37 @@ async function openStore(
   closers.push(() => server.close())
   const { bucket, publicEndpoint } = store
   const endpoint = `http://${reachable(config.http.host)}:${server.port}`
-  const opened = await openS3Store({
-    bucket,
-    region: server.region,
-    endpoint,
-    ...(publicEndpoint === null ? {} : { publicEndpoint }),
-    forcePathStyle: true,
-    credentials,
-  })
+  const open = (name: string) =>
+    openS3Store({
+      bucket: name,
+      region: server.region,
+      endpoint,
+      ...(publicEndpoint === null ? {} : { publicEndpoint }),
+      forcePathStyle: true,
+      credentials,
+    })
   const place = { bucket, region: server.region, endpoint, forcePathStyle: true, dualStack: false }
-  return { store: opened, place: { ...place, credentials: () => credentials } }
+  return { store: await open(bucket), place: { ...place, credentials: () => credentials }, open }
 }
 
 async function openBucket(store: S3Config): Promise<OpenedStore> {
   const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack, profile } = store
   const credentials = credentialsOf(store, profile)
-  const opened = await openS3Store({
-    bucket,
-    region,
-    ...(endpoint === null ? {} : { endpoint }),
-    ...(publicEndpoint === null ? {} : { publicEndpoint }),
-    forcePathStyle,
-    ...(provider === null ? {} : { provider }),
-    dualStack,
-    credentials,
-  })
+  const open = (name: string) =>
+    openS3Store({
+      bucket: name,
+      region,
+      ...(endpoint === null ? {} : { endpoint }),
+      ...(publicEndpoint === null ? {} : { publicEndpoint }),
+      forcePathStyle,
+      ...(provider === null ? {} : { provider }),
+      dualStack,
+      credentials,
+    })
   const place = { bucket, region, endpoint, forcePathStyle, dualStack }
   return {
-    store: opened,
+    store: await open(bucket),
+    open,
     place: { ...place, credentials: typeof credentials === 'function' ? credentials : () => credentials },
   }
 }

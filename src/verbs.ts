@@ -2,6 +2,7 @@ import type { Actor, AuditEntry, AuditFilter, HealthFacts, UpkeepRun } from './c
 import type { DoctorOptions, Report as DoctorReport } from './doctor/index.ts'
 import type { ImportRequest, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
+import type { Moving } from './moving/index.ts'
 import type {
   AssetChanges,
   CleanupProgress,
@@ -147,6 +148,8 @@ export interface Keepsake extends Verbs {
 
   /** Compares bucket and catalogue both ways, and puts right what is wrong. */
   readonly reconcile: Reconcile
+  /** Existing media on its way in: a folder, or another bucket. */
+  readonly moving: Moving
 
   /** The state of the parts behind: `catalogue` and `primary`. */
   check(): Promise<readonly PartHealth[]>

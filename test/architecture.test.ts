@@ -12,7 +12,7 @@ const source = join(import.meta.dirname, '../src')
 const floors: readonly (readonly string[])[] = [
   ['media', 'clock.ts', 'logger.ts', 'version.ts'],
   ['embedded-s3', 'logging', 'stores', 'catalogue', 'jobs', 'data-folder', 'config'],
-  ['intake', 'delivery', 'upkeep', 'bucket', 'doctor'],
+  ['intake', 'delivery', 'upkeep', 'bucket', 'doctor', 'moving'],
   ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-parts.ts', 'open-bucket.ts', 'testing.ts'],
   ['http', 'console', 'demo'],
   ['keepsake.ts', 'index.ts'],

@@ -9,6 +9,7 @@ import type {
 } from '../media/index.ts'
 import type { UploadSweepQueries } from './abandoned-uploads.ts'
 import type { HealthQueries } from './health.ts'
+import type { MoveQueries } from './moves.ts'
 import type { RebuildQueries } from './rebuild.ts'
 import type { ReconcileQueries } from './reconcile.ts'
 import type { ReportQueries } from './report.ts'
@@ -170,7 +171,8 @@ export interface Catalogue
     WebhookQueries,
     ReportQueries,
     RebuildQueries,
-    ReconcileQueries {
+    ReconcileQueries,
+    MoveQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.

@@ -2,6 +2,7 @@ import { uploadSweepQueries } from './abandoned-uploads.ts'
 import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
 import { healthQueries } from './health.ts'
+import { moveQueries } from './moves.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { rebuildQueries } from './rebuild.ts'
 import { reconcileQueries } from './reconcile.ts'
@@ -45,5 +46,6 @@ export function createCatalogue(database: Database): Catalogue {
     ...retentionQueries(database),
     ...healthQueries(database),
     ...webhookQueries(database),
+    ...moveQueries(database),
   }
 }

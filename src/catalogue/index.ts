@@ -16,6 +16,19 @@ export type {
 export { createCatalogue } from './create-catalogue.ts'
 export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { type CatalogueInspection, inspectCatalogue } from './inspect.ts'
+export {
+  type FoundFile,
+  type Move,
+  type MoveCounts,
+  type MoveFile,
+  type MoveFileState,
+  type MoveOptions,
+  type MoveQueries,
+  type MoveStage,
+  moveFileStates,
+  moveStages,
+  type PlacedFile,
+} from './moves.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
 export type {

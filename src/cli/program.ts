@@ -3,6 +3,7 @@ import { addAssetCommands } from './commands/assets.ts'
 import { addBucketCommands } from './commands/bucket.ts'
 import { createCommands } from './commands/commands.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
+import { addMovingCommands } from './commands/moving.ts'
 import { addReconcileCommands } from './commands/reconcile.ts'
 import { addReportCommands } from './commands/report.ts'
 import { addServingCommands } from './commands/serving.ts'
@@ -53,6 +54,7 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
   addWebhookCommands(commands)
   addReconcileCommands(commands)
   addDoctorCommand(commands)
+  addMovingCommands(commands)
   addServingCommands(commands)
   addBucketCommands(commands)
   return program

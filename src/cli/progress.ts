@@ -13,6 +13,7 @@ export class Progress {
   readonly #start = performance.now()
   readonly #timer: NodeJS.Timeout | undefined
   #frame = 0
+  #text: string | undefined
   #bytes = 0
   #total: number | undefined
 
@@ -30,6 +31,11 @@ export class Progress {
     this.#total = total
   }
 
+  /** What stands behind the label from now on, in place of bytes and time. */
+  say(text: string): void {
+    this.#text = printable(text)
+  }
+
   stop(): void {
     if (this.#timer === undefined) return
     clearInterval(this.#timer)
@@ -39,9 +45,10 @@ export class Progress {
   #draw(): void {
     this.#frame += 1
     const parts = [frames[this.#frame % frames.length] ?? '', this.#label]
+    if (this.#text !== undefined) parts.push(this.#text)
     if (this.#total !== undefined && this.#bytes < this.#total) parts.push(bar(this.#bytes / this.#total))
     if (this.#bytes > 0) parts.push(formatSize(this.#bytes))
-    parts.push(`${((performance.now() - this.#start) / 1000).toFixed(1)} s`)
+    if (this.#text === undefined) parts.push(`${((performance.now() - this.#start) / 1000).toFixed(1)} s`)
     const line = parts.join('  ').slice(0, Math.max(20, (this.#output.columns ?? 80) - 1))
     this.#output.write(`\r\u001b[K${line}`)
   }

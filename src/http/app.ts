@@ -21,6 +21,7 @@ import { addDoctorRoute } from './routes/doctor.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
+import { addMoveRoutes } from './routes/moves.ts'
 import { addRebuildRoute } from './routes/rebuild.ts'
 import { addReconcileRoutes } from './routes/reconcile.ts'
 import { addReportRoute } from './routes/report.ts'
@@ -109,6 +110,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addWebhookRoutes(app, keepsake)
   addReconcileRoutes(app, keepsake)
   addDoctorRoute(app, keepsake)
+  addMoveRoutes(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
   addDocsRoutes(app, version)
   return app

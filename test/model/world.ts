@@ -106,6 +106,7 @@ export class World {
     this.keepsake = await composeKeepsake({
       catalogue,
       store,
+      openBucket: async () => store,
       jobs,
       fetch: this.#fetch(),
       clock: eagerClock,

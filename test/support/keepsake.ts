@@ -80,6 +80,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
   const parts: KeepsakeParts = {
     catalogue: createCatalogue(database),
     store: options.wrapStore?.(bare) ?? bare,
+    openBucket: async (name) => createS3Store({ bucket: name, region: s3.region, endpoint: s3.url, credentials }),
     jobs,
     fetch,
     clock: options.clock ?? systemClock,

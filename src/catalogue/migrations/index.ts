@@ -4,6 +4,7 @@ import { sql as reconcile } from './0003-reconcile.ts'
 import { sql as upkeep } from './0004-upkeep.ts'
 import { sql as reportAndRebuild } from './0005-report-and-rebuild.ts'
 import { sql as reopenedImports } from './0006-reopened-imports.ts'
+import { sql as moves } from './0007-moves.ts'
 
 export type Migration = { readonly id: number; readonly name: string; readonly sql: string }
 
@@ -15,4 +16,5 @@ export const migrations: readonly Migration[] = [
   { id: 4, name: 'upkeep', sql: upkeep },
   { id: 5, name: 'report and rebuild', sql: reportAndRebuild },
   { id: 6, name: 'reopened imports', sql: reopenedImports },
+  { id: 7, name: 'moves', sql: moves },
 ]

@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto'
+import type { BigIntStats } from 'node:fs'
+import { constants, type FileHandle, lstat, open, opendir, unlink } from 'node:fs/promises'
+import { join, relative, resolve, sep } from 'node:path'
+import type { FoundFile } from '../../catalogue/index.ts'
+import type { Spooled } from '../../intake/index.ts'
+import { KeepsakeError } from '../../media/index.ts'
+import type { MoveSource, Oddity } from './source.ts'
+
+/** Bytes up to which a file is read whole. */
+const inMemory = 1024 * 1024
+const blockSize = 256 * 1024
+
+/** The files of a folder and of all folders in it. Symbolic links are not followed: they may lead anywhere. */
+export class FolderSource implements MoveSource {
+  readonly name: string
+
+  constructor(folder: string) {
+    this.name = resolve(folder)
+  }
+
+  async *list(odd: (oddity: Oddity) => void, signal: AbortSignal): AsyncIterable<FoundFile> {
+    const folders = [this.name]
+    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+      const entries = await opendir(folder).catch((error: unknown) => {
+        throw unreadable(error, this.name)
+      })
+      for await (const entry of entries) {
+        signal.throwIfAborted()
+        const place = join(entry.parentPath, entry.name)
+        const path = relative(this.name, place).split(sep).join('/')
+        if (entry.isDirectory()) folders.push(place)
+        else if (!entry.isFile()) odd({ path, why: entry.isSymbolicLink() ? 'a symbolic link' : 'not a file' })
+        // A name that is no UTF-8 comes with U+FFFD in place of what it is: it could not be opened again.
+        else if (!path.isWellFormed() || path.includes('\ufffd')) odd({ path, why: 'a name that is no UTF-8' })
+        else {
+          const stats = await lstat(place, { bigint: true }).catch(() => undefined)
+          if (stats !== undefined) yield { path, size: Number(stats.size), version: versionOf(stats) }
+        }
+      }
+    }
+  }
+
+  async hold(
+    file: FoundFile,
+    { maxBytes, signal }: { readonly maxBytes: number; readonly signal: AbortSignal },
+  ): Promise<Spooled> {
+    if (file.size === 0) throw new KeepsakeError('content_empty', 'The file is empty.')
+    if (file.size > maxBytes) {
+      throw new KeepsakeError('content_too_large', `The file has ${file.size} bytes. Allowed are ${maxBytes}.`)
+    }
+    const { handle, place } = await this.#open(file)
+    try {
+      const held = file.size <= inMemory ? await wholeFile(handle, file) : await largeFile(handle, place, file, signal)
+      if (file.size <= inMemory) await handle.close()
+      return held
+    } catch (error) {
+      await handle.close().catch(() => {})
+      throw error
+    }
+  }
+
+  async peek(file: FoundFile, bytes: number): Promise<Uint8Array> {
+    const { handle } = await this.#open(file)
+    try {
+      const head = Buffer.allocUnsafe(Math.min(bytes, file.size))
+      await fill(handle, head, 0)
+      return head
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async #open(file: FoundFile): Promise<{ readonly handle: FileHandle; readonly place: string }> {
+    const place = this.#place(file.path)
+    const handle = await open(place, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
+      throw unreadable(error, 'the file')
+    })
+    if (versionOf(await handle.stat({ bigint: true })) === file.version) return { handle, place }
+    await handle.close()
+    throw changed()
+  }
+
+  async remove(file: FoundFile): Promise<boolean> {
+    const place = this.#place(file.path)
+    const stats = await lstat(place, { bigint: true }).catch(() => undefined)
+    if (stats === undefined) return true
+    if (!stats.isFile() || versionOf(stats) !== file.version) return false
+    await unlink(place)
+    return true
+  }
+
+  async close(): Promise<void> {}
+
+  /** A path comes from our own listing, by way of the database. */
+  #place(path: string): string {
+    const place = resolve(this.name, path)
+    if (place.startsWith(this.name.endsWith(sep) ? this.name : this.name + sep)) return place
+    throw new KeepsakeError('internal', 'A path of the move leads out of its folder.')
+  }
+}
+
+/** Size, and both times in nanoseconds: what was written again within the same second is still another file. */
+function versionOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return `${size}-${mtimeNs}-${ctimeNs}`
+}
+
+async function wholeFile(handle: FileHandle, file: FoundFile): Promise<Spooled> {
+  const bytes = Buffer.allocUnsafe(file.size)
+  await fill(handle, bytes, 0)
+  return {
+    size: file.size,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    path: undefined,
+    bytes,
+    open: () => bytes,
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
+    dispose: async () => {},
+  }
+}
+
+/** Read twice, once for the hash and once to be sent: the second time it mostly comes from the system's cache. */
+async function largeFile(handle: FileHandle, place: string, file: FoundFile, signal: AbortSignal): Promise<Spooled> {
+  const hash = createHash('sha256')
+  for await (const chunk of stream(handle, 0, file.size)) {
+    signal.throwIfAborted()
+    hash.update(chunk)
+  }
+  return {
+    size: file.size,
+    sha256: hash.digest('hex'),
+    path: place,
+    bytes: undefined,
+    open: () => ({ read: (start, end) => stream(handle, start, end) }),
+    read: async (offset, length) => {
+      const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, file.size - offset)))
+      await fill(handle, bytes, offset)
+      return bytes
+    },
+    dispose: () => handle.close(),
+  }
+}
+
+/** Through one block of memory: a chunk is good until the next one is asked for. */
+async function* stream(handle: FileHandle, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const block = Buffer.allocUnsafeSlow(Math.min(blockSize, end - start))
+  for (let at = start; at < end; ) {
+    const part = block.subarray(0, Math.min(block.length, end - at))
+    await fill(handle, part, at)
+    at += part.byteLength
+    yield part
+  }
+}
+
+async function fill(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.byteLength - done, offset + done).catch((error) => {
+      throw unreadable(error, 'the file')
+    })
+    if (bytesRead === 0) throw changed()
+    done += bytesRead
+  }
+}
+
+function changed(): KeepsakeError {
+  return new KeepsakeError('source_gone', 'The file was changed since it was listed. Retry it.')
+}
+
+function unreadable(error: unknown, what: string): KeepsakeError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    return what === 'the file'
+      ? new KeepsakeError('source_gone', 'The file is not there any more.', { cause: error })
+      : new KeepsakeError('invalid_source', `There is no folder ${what}.`, { cause: error })
+  }
+  return new KeepsakeError('invalid_source', `Cannot read ${what} (${code}). Check its permissions.`, { cause: error })
+}
