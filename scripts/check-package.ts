@@ -7,6 +7,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { checkClientSize } from './client-size.ts'
 import { doorsOf, readManifest, root } from './manifest.ts'
 
 /** The names that the documentation gives to users. A door that is not here has to export something. */
@@ -15,6 +16,8 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   './s3': ['createS3Store', 'openS3Store'],
   './embedded-s3': ['startEmbeddedS3'],
   './http': ['createHttpApp', 'serveHttp'],
+  './client': ['createClient', 'KeepsakeClientError'],
+  './react': ['KeepsakeProvider', 'useUpload', 'useAssets', 'MediaImage', 'MediaVideo', 'MediaAudio'],
   './testing': ['describeObjectStore'],
 }
 
@@ -24,6 +27,7 @@ const temp = mkdtempSync(join(tmpdir(), 'keepsake-package-'))
 try {
   step('build', () => run(process.execPath, ['scripts/build.ts'], root))
   const tarball = step('pack', pack)
+  await step('the size of the client', checkClientSize)
   step('publint --strict', () => run(bin('publint'), ['run', tarball, '--strict'], root))
   step('attw', () => run(bin('attw'), [tarball, '--profile', 'esm-only', '--no-definitely-typed'], root))
   step('a project that uses it', () => install(tarball))
@@ -62,7 +66,11 @@ function install(tarball: string): void {
   const modules = join(temp, 'node_modules')
   mkdirSync(join(modules, manifest.name), { recursive: true })
   execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', join(modules, manifest.name)])
-  const needed = [...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }), '@types/node']
+  const needed = [
+    ...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }),
+    '@types/node',
+    '@types/react',
+  ]
   for (const name of needed) {
     mkdirSync(dirname(join(modules, name)), { recursive: true })
     symlinkSync(join(root, 'node_modules', name), join(modules, name))
