@@ -2,7 +2,13 @@ import { KeepsakeClientError } from './error.ts'
 import { retry } from './retry.ts'
 
 /** One call of the HTTP API; what the answer holds is the contract's (docs/http.md). */
-export type Api = <Answer>(method: string, path: string, body?: unknown, signal?: AbortSignal) => Promise<Answer>
+export type Api = <Answer>(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<Answer>
 
 export type ApiOptions = {
   /** Where Keepsake's API is, e.g. `https://media.example`, or a path of this page's own origin. */
@@ -21,7 +27,13 @@ const passing = [0, 408, 429, 502, 503, 504]
 export function createApi({ url, token, getToken }: ApiOptions): Api {
   const base = url.replace(/\/+$/, '')
 
-  async function call<Answer>(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Answer> {
+  async function call<Answer>(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Answer> {
     const bearer = getToken ? await getToken() : token
     let response: Response
     let answer: unknown
@@ -29,6 +41,7 @@ export function createApi({ url, token, getToken }: ApiOptions): Api {
       response = await fetch(base + path, {
         method,
         headers: {
+          ...headers,
           ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
@@ -41,16 +54,16 @@ export function createApi({ url, token, getToken }: ApiOptions): Api {
       throw new KeepsakeClientError(
         'network',
         0,
-        'Keepsake does not answer: the network is down, or its CORS settings do not allow this origin.',
+        'Keepsake does not answer: no network, or its CORS refuses this origin.',
       )
     }
     if (response.ok && answer !== undefined) return answer as Answer
     throw toError(response, answer)
   }
 
-  return (method, path, body, signal = new AbortController().signal) =>
+  return (method, path, body, signal = new AbortController().signal, headers) =>
     retry(
-      () => call(method, path, body, signal),
+      () => call(method, path, body, signal, headers),
       ({ status }) => passing.includes(status),
       signal,
     )
@@ -71,7 +84,7 @@ function toError({ status, headers }: Response, answer: unknown): KeepsakeClient
   return new KeepsakeClientError(
     problem.code ?? 'unexpected_answer',
     status,
-    problem.detail ?? `What answered with status ${status} does not seem to be Keepsake. Check the client's url.`,
+    problem.detail ?? `What answered ${status} is not Keepsake. Check the client's url.`,
     problem.requestId,
     Number(headers.get('retry-after')) || 0,
   )

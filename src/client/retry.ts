@@ -50,7 +50,7 @@ function isOffline(): boolean {
 }
 
 /** Milliseconds; shorter where the browser comes online, if that is waited for. Rejects when the signal aborts. */
-function pause(milliseconds: number, signal: AbortSignal, untilOnline = false): Promise<void> {
+export function pause(milliseconds: number, signal: AbortSignal, untilOnline = false): Promise<void> {
   return new Promise((resolve, reject) => {
     const over = new AbortController()
     const end = (settle: () => void) => {

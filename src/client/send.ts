@@ -46,13 +46,12 @@ export async function send(
     : byFetch(method, url, entries, body, signal))
   // 412: create-only, and it is there: an earlier try had arrived although its answer did not. Completing verifies it.
   if ((status >= 200 && status < 300) || status === 412) return onSent(body.size)
-  throw status === 0
-    ? new KeepsakeClientError(
-        'storage_unreachable',
-        0,
-        "The bucket does not answer: the network is down, or the bucket's CORS rules do not allow this origin.",
-      )
-    : new KeepsakeClientError('storage_refused', status, `The bucket refused the bytes with status ${status}.`)
+  if (status > 0) throw new KeepsakeClientError('storage_refused', status, `The bucket refused the bytes: ${status}.`)
+  throw new KeepsakeClientError(
+    'storage_unreachable',
+    0,
+    'The bucket does not answer: no network, or its CORS refuses this origin.',
+  )
 }
 
 /** The status; 0 where there was no answer. */

@@ -1,32 +1,38 @@
 import type { Api } from './api.ts'
 import { KeepsakeClientError } from './error.ts'
-import { retry } from './retry.ts'
+import { pause, retry } from './retry.ts'
 import { forget, recall, remember } from './saved.ts'
 import { send, type Target } from './send.ts'
 import type { Asset, Upload, UploadOptions } from './types.ts'
 
 type PartTarget = Target & { readonly partNumber: number }
 
-/** What the server wants done with the bytes. */
+/** What the server wants done with the bytes; null where it has them. */
+type Plan =
+  | ({ readonly strategy: 'put' } & Target)
+  | {
+      readonly strategy: 'multipart'
+      readonly partSize: number
+      readonly partCount: number
+      /** Signed already. */
+      readonly parts: readonly PartTarget[]
+    }
+  | null
 type Ticket = {
   readonly asset: Asset
-  readonly upload:
-    | ({ readonly strategy: 'put' } & Target)
-    | {
-        readonly strategy: 'multipart'
-        readonly partSize: number
-        readonly partCount: number
-        /** Signed already. */
-        readonly parts: readonly PartTarget[]
-      }
+  readonly upload: Plan
+  /** Of an upload that was begun earlier: what has arrived. */
+  readonly uploadedParts?: readonly { readonly partNumber: number }[]
 }
-/** The same for an upload that was begun: what has arrived of it. */
-type Begun = Ticket & { readonly arrived?: readonly { readonly partNumber: number }[] }
 
 /** Bytes up to which a file is read twice for the sake of its hash: it has to be in memory for that. */
 const hashLimit = 16 * 1024 * 1024
 /** Part URLs that are asked for at once. They live for an hour at most, which a slow line needs. */
 const signAtOnce = 16
+/** Each answer that is still pending took the server's own patience, the better part of a minute. */
+const maxAsked = 200
+/** Milliseconds. */
+const pendingPause = 3_000
 
 /** Files that this page is uploading: a second upload of one of them is another asset, and remembers nothing. */
 const underWay = new Set<string>()
@@ -90,10 +96,14 @@ class Transfer {
       let { asset } = ticket
       id = asset.id
       if (asset.state === 'pending') {
-        await (ticket.upload.strategy === 'put' ? this.#sendWhole(id, ticket.upload) : this.#sendParts(id, ticket))
+        await this.#send(ticket)
         await this.#resumed.promise
         signal.throwIfAborted()
-        asset = await this.#api<Asset>('POST', `/v1/uploads/${id}/complete`, {}, signal)
+        // Pending: what is large takes longer to verify than a request may. Asking again waits on.
+        for (let asked = 0; asset.state === 'pending' && asked < maxAsked; asked += 1) {
+          if (asked > 0) await pause(pendingPause, signal)
+          asset = await this.#api<Asset>('POST', `/v1/uploads/${id}/complete`, {}, signal)
+        }
       }
       this.#report(0, this.#file.size)
       if (key) await forget(key)
@@ -128,11 +138,11 @@ class Transfer {
   }
 
   /** An upload of this file that an earlier page began, unless it has come to its end. */
-  async #recall(): Promise<Begun | undefined> {
+  async #recall(): Promise<Ticket | undefined> {
     const id = this.#fingerprint && (await recall(this.#fingerprint))
     if (!id) return undefined
     try {
-      const begun = await this.#api<Begun>('GET', `/v1/uploads/${id}`, undefined, this.#stop.signal)
+      const begun = await this.#api<Ticket>('GET', `/v1/uploads/${id}`, undefined, this.#stop.signal)
       return ['pending', 'stored'].includes(begun.asset.state) ? begun : undefined
     } catch (error) {
       if (error instanceof KeepsakeClientError && [404, 410].includes(error.status)) return undefined
@@ -152,28 +162,19 @@ class Transfer {
         filename: filename ?? (file instanceof File ? file.name : undefined),
       },
       this.#stop.signal,
+      // Sent again after a lost answer, it is still one upload.
+      { 'idempotency-key': `${Date.now()}-${Math.random()}` },
     )
     // One that goes in a single request would be sent again from its start in any case.
-    if (this.#fingerprint && ticket.upload.strategy === 'multipart') await remember(this.#fingerprint, ticket.asset.id)
+    if (this.#fingerprint && ticket.upload?.strategy === 'multipart') await remember(this.#fingerprint, ticket.asset.id)
     return ticket
   }
 
-  async #sendWhole(id: string, first: Target): Promise<void> {
-    let target: Target | undefined = first
-    await this.#patiently(async (signal) => {
-      target ??= (await this.#api<{ upload: Target }>('GET', `/v1/uploads/${id}`, undefined, signal)).upload
-      const { url, method, headers } = target
-      // A second try takes a fresh URL: the first one may have failed because it had expired.
-      target = undefined
-      await send({ url, method, headers }, this.#file, (bytes) => this.#report(0, bytes), signal)
-    })
-  }
-
-  async #sendParts(id: string, { upload, arrived = [] }: Begun): Promise<void> {
-    if (upload.strategy !== 'multipart') return
+  async #send({ asset: { id }, upload, uploadedParts = [] }: Ticket): Promise<void> {
+    if (upload?.strategy !== 'multipart') return this.#sendWhole(id, upload)
     const { partSize, partCount } = upload
     const slice = (part: number) => this.#file.slice((part - 1) * partSize, part * partSize)
-    for (const { partNumber } of arrived) this.#sent.set(partNumber, slice(partNumber).size)
+    for (const { partNumber } of uploadedParts) this.#sent.set(partNumber, slice(partNumber).size)
     const missing = Array.from({ length: partCount }, (_, index) => index + 1).filter((part) => !this.#sent.has(part))
     const targets = new Map(upload.parts.map((target) => [target.partNumber, target]))
     let signing: Promise<void> | undefined
@@ -213,6 +214,19 @@ class Transfer {
       this.#failed.abort(error)
       throw error
     }
+  }
+
+  async #sendWhole(id: string, first: Plan): Promise<void> {
+    let plan: Plan | undefined = first
+    await this.#patiently(async (signal) => {
+      // A second try takes a fresh URL: the first one may have expired.
+      plan ??= (await this.#api<Ticket>('GET', `/v1/uploads/${id}`, undefined, signal)).upload
+      const target = plan
+      plan = undefined
+      if (target?.strategy === 'put') {
+        await send(target, this.#file, (bytes) => this.#report(0, bytes), signal)
+      }
+    })
   }
 
   /** Does work that sends, again where that failed for now, and anew after a pause. */

@@ -24,6 +24,8 @@ export type TestKeepsakeOptions = {
   /** Seconds a caller waits. */
   readonly patience?: number
   readonly sweepEverySeconds?: number
+  /** The address by which links lead to the bucket; it is told where the bucket is. */
+  readonly bucketDoor?: { readonly url: string; target: number }
   /** What links are signed by, and how long pauses are. Default: this machine's. */
   readonly clock?: Clock
   /** Whether public hosts may be plain http. Default: false. */
@@ -48,7 +50,10 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
   const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
   const bucket = 'test-bucket'
   const s3 = await startEmbeddedS3({ dir: join(dir, 'objects'), credentials, buckets: [bucket], fsync: false })
-  const bare = createS3Store({ bucket, region: s3.region, endpoint: s3.url, credentials })
+  const { bucketDoor } = options
+  if (bucketDoor) bucketDoor.target = s3.port
+  const publicEndpoint = bucketDoor ? { publicEndpoint: bucketDoor.url } : {}
+  const bare = createS3Store({ bucket, region: s3.region, endpoint: s3.url, credentials, ...publicEndpoint })
   const jobs = await createJobs({
     database:
       database.kind === 'pglite'
