@@ -1,6 +1,6 @@
 import type { Actor, AssetFilter, AuditFilter, Catalogue } from './catalogue/index.ts'
 import { checkVariant, type Delivery } from './delivery/index.ts'
-import type { Intake } from './intake/index.ts'
+import type { Intake, NamedPart, UploadPart, UploadRequest, Uploads, UploadTicket } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import {
@@ -13,19 +13,21 @@ import {
 } from './media/index.ts'
 import type { ObjectStore } from './stores/index.ts'
 import { finishDelete } from './upkeep/index.ts'
-import type { AssetUrl, ImportRequest, ListRequest, UrlOptions, Verbs } from './verbs.ts'
+import type { AssetUrl, ImportRequest, ListRequest, UploadProgress, UrlOptions, Verbs } from './verbs.ts'
 
 export type VerbParts = {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
   readonly jobs: Jobs
   readonly intake: Intake
+  readonly uploads: Uploads
   readonly delivery: Delivery
   readonly collections: ReadonlyMap<string, Collection>
   readonly logger: Logger
 }
 
 const maxUrls = 1000
+const maxParts = 1000
 const maxLimit = 1000
 /** Seconds within which a delete must be finished before the sweep takes over. */
 const deleteLease = 30
@@ -44,6 +46,45 @@ export class BoundVerbs implements Verbs {
     return this.#present(await this.#parts.intake.import(this.#collection(collection), request, this.#actor))
   }
 
+  async upload(collection: string, request: UploadRequest): Promise<{ asset: Asset; upload: UploadTicket | null }> {
+    const { asset, upload } = await this.#parts.uploads.create(this.#collection(collection), request, this.#actor)
+    return { asset: await this.#present(asset), upload }
+  }
+
+  async uploadStatus(id: string): Promise<UploadProgress> {
+    const state = await this.#parts.uploads.status(await this.#find(id), this.#actor)
+    return { ...state, asset: await this.#present(state.asset) }
+  }
+
+  async uploadParts(id: string, partNumbers: readonly number[]): Promise<readonly UploadPart[]> {
+    if (partNumbers.length === 0 || partNumbers.length > maxParts) {
+      throw new KeepsakeError(
+        'invalid_request',
+        `Links for ${partNumbers.length} parts were asked for. Allowed are 1 to ${maxParts} at once.`,
+      )
+    }
+    return this.#parts.uploads.parts(await this.#find(id), partNumbers, this.#actor)
+  }
+
+  async completeUpload(id: string, options: { readonly parts?: readonly NamedPart[] } = {}): Promise<Asset> {
+    const record = await this.#find(id)
+    const collection = this.#collection(record.collection)
+    return this.#present(await this.#parts.uploads.complete(record, collection, options.parts, this.#actor))
+  }
+
+  async abortUpload(id: string): Promise<{ done: boolean }> {
+    const record = await this.#find(id)
+    const aborting = await this.#parts.catalogue.beginAbort(id, deleteLease, this.#actor)
+    if (aborting !== undefined) return this.#finishDelete(aborting)
+    // Given up already, by its own failure, or not an upload (any more): what is stored is deleted, not aborted.
+    const now = (await this.#parts.catalogue.get(id, this.#actor)) ?? record
+    if (now.state !== 'stored' && now.sourceUrl === null) return { done: true }
+    throw new KeepsakeError(
+      'upload_closed',
+      'The asset is no upload that is under way. To remove it, delete the asset.',
+    )
+  }
+
   async get(id: string): Promise<Asset> {
     return this.#present(await this.#find(id))
   }
@@ -55,9 +96,15 @@ export class BoundVerbs implements Verbs {
   }
 
   async delete(id: string): Promise<{ done: boolean }> {
-    const { catalogue, jobs, logger } = this.#parts
+    const { catalogue } = this.#parts
     const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined
     if (record === undefined) throw notFound(id)
+    return this.#finishDelete(record)
+  }
+
+  async #finishDelete(record: AssetRecord): Promise<{ done: boolean }> {
+    const { id } = record
+    const { jobs, logger } = this.#parts
     try {
       await finishDelete(this.#parts, record, this.#actor)
       return { done: true }

@@ -2,7 +2,7 @@ import { BoundVerbs } from './bound-verbs.ts'
 import type { Actor, Catalogue } from './catalogue/index.ts'
 import type { Clock } from './clock.ts'
 import { Delivery } from './delivery/index.ts'
-import { type GuardedFetch, Intake } from './intake/index.ts'
+import { type GuardedFetch, Intake, type UploadSettings, Uploads } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
@@ -27,6 +27,7 @@ export type KeepsakeParts = {
   readonly baseUrl: string | null
   /** Seconds after which an import is given up whose source does not say when it dies. */
   readonly giveUpAfter: number
+  readonly uploads?: UploadSettings
   /** Seconds a caller waits before it is told `pending`. */
   readonly patience?: number
   /** Throws while the catalogue's database does not answer. */
@@ -43,8 +44,9 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   refusePublicWithoutAddress(parts)
   const { catalogue, store, jobs, collections } = parts
   const intake = new Intake({ ...parts, storeName: 'primary' })
-  const upkeep = { ...parts, intake }
-  const verbParts = { ...parts, intake, delivery: new Delivery(parts) }
+  const uploads = new Uploads(parts)
+  const upkeep = { ...parts, intake, uploads }
+  const verbParts = { ...parts, intake, uploads, delivery: new Delivery(parts) }
   await jobs.start({
     settle: async (id) => {
       const record = await catalogue.get(id, { role: 'system' })
@@ -56,7 +58,9 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   const as = (actor: Actor) => new BoundVerbs(verbParts, actor)
   const service = as({ role: 'service' })
   let closing: Promise<void> | undefined
-  const drain = (seconds = drainSeconds) => intake.close(seconds)
+  const drain = async (seconds = drainSeconds) => {
+    await Promise.all([intake.close(seconds), uploads.close(seconds)])
+  }
   const close = async (grace: number | undefined) => {
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
     await drain(grace)
@@ -66,6 +70,11 @@ export async function composeKeepsake(parts: KeepsakeParts): Promise<Keepsake> {
   }
   return {
     import: (collection, request) => service.import(collection, request),
+    upload: (collection, request) => service.upload(collection, request),
+    uploadStatus: (id) => service.uploadStatus(id),
+    uploadParts: (id, partNumbers) => service.uploadParts(id, partNumbers),
+    completeUpload: (id, options) => service.completeUpload(id, options),
+    abortUpload: (id) => service.abortUpload(id),
     get: (id) => service.get(id),
     list: (collection, request) => service.list(collection, request),
     delete: (id) => service.delete(id),

@@ -29,7 +29,13 @@ export type {
   ImportRequest,
   Keepsake,
   ListRequest,
+  NamedPart,
   PartHealth,
+  UploadedPart,
+  UploadPart,
+  UploadProgress,
+  UploadRequest,
+  UploadTicket,
   UrlOptions,
   Verbs,
 } from './verbs.ts'

@@ -1,5 +1,5 @@
 import type { Actor, AuditEntry, AuditFilter } from './catalogue/index.ts'
-import type { ImportRequest } from './intake/index.ts'
+import type { ImportRequest, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket } from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
 
 export type ListRequest = {
@@ -22,12 +22,50 @@ export type UrlOptions = {
   readonly variant?: string
 }
 
+/** An upload that goes straight to the bucket, and what has arrived of it. */
+export type UploadProgress = {
+  readonly asset: Asset
+  /** Null once it is over: the asset's state tells how. */
+  readonly upload: UploadTicket | null
+  readonly uploadedParts: readonly UploadedPart[]
+}
+
 export type AssetUrl = { readonly id: string; readonly url: string; readonly expiresAt: Date }
 
 /** What can be done with assets, as one actor. Every verb throws {@link KeepsakeError} only. */
 export interface Verbs {
   /** Keeps a piece of media. The asset comes back `stored`, or `pending` while the source or the store is failing. */
   import(collection: string, request: ImportRequest): Promise<Asset>
+
+  /**
+   * A ticket by which a client sends a file straight to the bucket: one signed PUT, or many for a large file. The asset
+   * is `pending` until {@link completeUpload}. A replay under the same idempotency key gives fresh links; `upload` is null
+   * where the asset is stored by then.
+   *
+   * @throws `content_type_refused`, `content_too_large`, `quota_exceeded`, `invalid_request` …, before anything is sent.
+   */
+  upload(
+    collection: string,
+    request: UploadRequest,
+  ): Promise<{ readonly asset: Asset; readonly upload: UploadTicket | null }>
+
+  /** What has arrived, with fresh links to go on with. */
+  uploadStatus(id: string): Promise<UploadProgress>
+
+  /** Links for more parts, up to 1000 at once. @throws `upload_closed`, `invalid_request`, `asset_not_found` */
+  uploadParts(id: string, partNumbers: readonly number[]): Promise<readonly UploadPart[]>
+
+  /**
+   * Reads what arrived, and stores it. The asset comes back `pending` where that takes long; it goes on by itself.
+   * Harmless when repeated.
+   *
+   * @throws `upload_incomplete` while bytes are missing; `content_type_refused`, `content_mismatch` where they are not what
+   * the collection takes or the ticket said: the object is then removed and the asset `failed`.
+   */
+  completeUpload(id: string, options?: { readonly parts?: readonly NamedPart[] }): Promise<Asset>
+
+  /** Gives an upload up, and removes what has arrived. @throws `upload_closed` for a stored asset, `asset_not_found` */
+  abortUpload(id: string): Promise<{ done: boolean }>
 
   /** @throws `asset_not_found`, also for another owner's asset. */
   get(id: string): Promise<Asset>
@@ -95,4 +133,4 @@ export interface Keepsake extends Verbs {
   close(options?: { readonly grace?: number }): Promise<void>
 }
 
-export type { ImportRequest, KeepsakeError }
+export type { ImportRequest, KeepsakeError, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket }

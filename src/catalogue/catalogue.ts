@@ -1,4 +1,13 @@
-import type { AssetProblem, AssetRecord, AssetState, MediaKind, Provenance, StoreName } from '../media/index.ts'
+import type {
+  AssetProblem,
+  AssetRecord,
+  AssetState,
+  MediaKind,
+  Provenance,
+  StoreName,
+  UploadTerms,
+} from '../media/index.ts'
+import type { UploadQueries } from './uploads.ts'
 
 /** Who acts. It stands in every audit row, and decides what row-level security shows. */
 export type Actor =
@@ -25,8 +34,22 @@ export type Reservation = {
   readonly reservedBytes: number
   /** Bytes that the owner may use over all collections, or null. */
   readonly quota: number | null
+  /** For a direct upload, whose key is fixed from the start by what the client announces. */
+  readonly upload?: {
+    readonly key: string
+    readonly kind: MediaKind
+    readonly contentType: string
+    readonly terms: UploadTerms
+  }
   /** With the fingerprint of the request, so that a replay is told from a different request. */
   readonly idempotency: { readonly key: string; readonly fingerprint: string } | null
+}
+
+export type FailOptions = {
+  /** Frees the idempotency key too: for a failure that says nothing about the request, which is to be sent again. */
+  readonly releaseKey?: boolean
+  /** Only where nobody has put it off since: `until` is over. */
+  readonly onlyDue?: boolean
 }
 
 /** What an attempt found out from the first bytes, written before the put. */
@@ -44,6 +67,8 @@ export type KeyedContent = {
 
 /** What is true of the object that was put. */
 export type StoredContent = {
+  /** Where it turned out to be another than the one that is written. */
+  readonly type?: { readonly contentType: string; readonly kind: MediaKind }
   readonly size: number
   readonly sha256: string
   readonly width: number | null
@@ -117,13 +142,13 @@ export type RetiredKey = { readonly key: string; readonly store: StoreName; read
  *
  * Errors: `catalogue_unavailable`; after it a change may have happened: read again, never undo.
  */
-export interface Catalogue {
+export interface Catalogue extends UploadQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.
    *
    * @throws `quota_exceeded`; `idempotency_conflict` for another request under the key; `asset_gone` where the asset
-   * of the replayed request was deleted.
+   * of the replayed request was deleted; `object_exists` where the key of a direct upload is, or was, another row's.
    */
   reserve(reservation: Reservation, actor: Actor): Promise<{ readonly asset: AssetRecord; readonly replayed: boolean }>
 
@@ -134,15 +159,14 @@ export interface Catalogue {
   confirm(id: string, attempt: number, content: StoredContent, actor: Actor): Promise<AssetRecord | undefined>
 
   /**
-   * pending -> failed, for good. Retires the key. Frees the reserved bytes. `releaseKey` frees the idempotency key too:
-   * for a failure that says nothing about the request, which the caller is to send again.
+   * pending -> failed, for good. Retires the key. Frees the reserved bytes. Fence: pending, attempt.
    */
   fail(
     id: string,
     attempt: number,
     problem: AssetProblem,
     actor: Actor,
-    options?: { readonly releaseKey?: boolean },
+    options?: FailOptions,
   ): Promise<AssetRecord | undefined>
 
   /**
@@ -161,7 +185,10 @@ export interface Catalogue {
   /** Puts off `until` for pending attempts that are being worked on. Fence: pending, attempt. No transition, no audit. */
   renew(attempts: readonly { readonly id: string; readonly attempt: number }[], lease: number): Promise<void>
 
-  /** Takes over a pending asset that is due: attempt + 1, a new lease, its old key retired and cleared. Fence: pending, attempt, until <= now. */
+  /**
+   * Takes over a pending import that is due: attempt + 1, a new lease, its old key retired and cleared. Fence: pending,
+   * attempt, until <= now. A direct upload is never taken over: its key is in the client's hands.
+   */
   claim(id: string, attempt: number, lease: number, actor: Actor): Promise<AssetRecord | undefined>
 
   /** Pending and deleting assets past `until`, those whose source dies first in front; then stored ones past `expiresAt`; none of `except`. */

@@ -5,10 +5,12 @@ import { reserve } from './reserve.ts'
 import { dueRetiredKeys, sweptRetiredKeys } from './retired-keys.ts'
 import type { Database } from './sql.ts'
 import { assignKey, beginDelete, claim, confirm, fail, postpone, purge, renew } from './transitions.ts'
+import { uploadQueries } from './uploads.ts'
 
 /** The catalogue over an open database, be it PostgreSQL or PGlite. It holds no state of its own. */
 export function createCatalogue(database: Database): Catalogue {
   return {
+    ...uploadQueries(database),
     reserve: (reservation, actor) => reserve(database, reservation, actor),
     assignKey: (id, attempt, content) => assignKey(database, id, attempt, content),
     confirm: (id, attempt, content, actor) => confirm(database, id, attempt, content, actor),

@@ -1,7 +1,8 @@
 import { KeepsakeError } from '../media/index.ts'
 
-/** Conditions raised by our own triggers (migration 1). */
+/** Conditions raised by our own triggers (migrations 1 and 2). */
 const quotaExceeded = 'KS001'
+const keyRetired = 'KS003'
 
 /**
  * Conditions under which the statement was right and the database was not able (PostgreSQL, appendix A): connection,
@@ -26,6 +27,9 @@ export function databaseError(error: unknown): KeepsakeError {
       'quota_exceeded',
       'The owner has no room left for this. Delete something, or ask for more.',
     )
+  }
+  if (code === keyRetired) {
+    return new KeepsakeError('object_exists', 'The key was the key of another object. Begin with a new one.')
   }
   if (code !== undefined && refusedValue.test(code)) {
     return new KeepsakeError(

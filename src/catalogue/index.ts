@@ -5,6 +5,7 @@ export type {
   AuditEntry,
   AuditFilter,
   Catalogue,
+  FailOptions,
   IssuedUrl,
   KeyedContent,
   Reservation,

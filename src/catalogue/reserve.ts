@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type AssetRecord, isAssetId, KeepsakeError } from '../media/index.ts'
 import { acting, actorName } from './acting.ts'
 import type { Actor, Reservation } from './catalogue.ts'
+import { violatedUnique } from './database-error.ts'
 import { assetColumns, assetColumnsOf, parseAsset, parseRows } from './row.ts'
 import type { Database, Sql } from './sql.ts'
 
@@ -20,14 +21,16 @@ with key as (
   returning asset
 ), reserved as (
   insert into keepsake.assets (id, collection, owner, attributes, provenance, filename, source_url, source_expires_at,
-    until, counted, quota)
+    until, counted, quota, key, kind, content_type, upload)
   select $1::uuid, $2::text, $3::text, $4::jsonb, $5::jsonb, $6::text, $7::text, $8::timestamptz,
-    keepsake.now() + make_interval(secs => $9::float8), $10::bigint, $11::bigint
+    keepsake.now() + make_interval(secs => $9::float8), $10::bigint, $11::bigint, $16::text, $17::text, $18::text,
+    $19::jsonb
   where $12::text is null or exists (select from key)
   returning ${assetColumns}
 ), audited as (
   insert into keepsake.audit (action, asset, owner, collection, actor, request_id, detail)
   select 'asset.reserved', id, owner, collection, $14::text, $15::text, jsonb_build_object('attempt', attempt)
+    || case when upload is null then '{}' else jsonb_build_object('upload', upload - 'uploadId', 'until', until) end
   from reserved
 )
 select ${assetColumns} from reserved`
@@ -47,18 +50,28 @@ export async function reserve(database: Database, reservation: Reservation, acto
   if (!isAssetId(reservation.id)) {
     throw new KeepsakeError('internal', `'${reservation.id}' is no asset id. Make one with newAssetId().`)
   }
-  return acting(database, actor, async (sql) => {
-    for (let round = 1; round <= maxRounds; round += 1) {
-      const asset = await insert(sql, reservation, actor)
-      if (asset !== undefined) return { asset, replayed: false }
-      const replayed = await replay(sql, reservation)
-      if (replayed !== undefined) return { asset: replayed, replayed: true }
-    }
-    throw new KeepsakeError('catalogue_unavailable', 'The idempotency key came and went. Send the request again.')
-  })
+  try {
+    return await acting(database, actor, (sql) => insertOrReplay(sql, reservation, actor))
+  } catch (error) {
+    if (violatedUnique(error) !== 'assets_key') throw error
+    throw new KeepsakeError('object_exists', 'The key is the key of another object. Begin with a new one.', {
+      cause: error,
+    })
+  }
+}
+
+async function insertOrReplay(sql: Sql, reservation: Reservation, actor: Actor): Promise<Reserved> {
+  for (let round = 1; round <= maxRounds; round += 1) {
+    const asset = await insert(sql, reservation, actor)
+    if (asset !== undefined) return { asset, replayed: false }
+    const replayed = await replay(sql, reservation)
+    if (replayed !== undefined) return { asset: replayed, replayed: true }
+  }
+  throw new KeepsakeError('catalogue_unavailable', 'The idempotency key came and went. Send the request again.')
 }
 
 async function insert(sql: Sql, reservation: Reservation, actor: Actor): Promise<AssetRecord | undefined> {
+  const { upload } = reservation
   const { rows } = await sql.query(reserveText, [
     reservation.id,
     reservation.collection,
@@ -75,6 +88,10 @@ async function insert(sql: Sql, reservation: Reservation, actor: Actor): Promise
     reservation.idempotency?.fingerprint ?? null,
     actorName(actor),
     actor.requestId ?? null,
+    upload?.key ?? null,
+    upload?.kind ?? null,
+    upload?.contentType ?? null,
+    upload === undefined ? null : JSON.stringify(upload.terms),
   ])
   return parseAsset(rows)
 }

@@ -8,6 +8,7 @@ import {
   mediaKinds,
   type Provenance,
   storeNames,
+  type UploadTerms,
 } from '../media/index.ts'
 
 /** bigint comes as text from `pg` and as a number or a bigint from PGlite; beyond 2^53 it is refused, not rounded. */
@@ -24,6 +25,13 @@ const provenance: z.ZodType<Provenance> = z.looseObject({
   seed: z.union([z.string(), z.number()]).optional(),
   requestId: z.string().optional(),
   parents: z.array(z.string()).optional(),
+})
+
+const uploadTerms: z.ZodType<UploadTerms> = z.strictObject({
+  size: z.int(),
+  sha256: z.string().nullable(),
+  partSize: z.int().nullable(),
+  uploadId: z.string().nullable(),
 })
 
 const assetShape = {
@@ -46,6 +54,7 @@ const assetShape = {
   filename: z.string().nullable(),
   source_url: z.string().nullable(),
   source_expires_at: z.date().nullable(),
+  upload: uploadTerms.nullable(),
   attempt: z.int(),
   failures: z.int(),
   until: z.date().nullable(),
@@ -77,6 +86,7 @@ const assetRow = z.strictObject(assetShape).transform(
     filename: row.filename,
     sourceUrl: row.source_url,
     sourceExpiresAt: row.source_expires_at,
+    upload: row.upload,
     attempt: row.attempt,
     failures: row.failures,
     until: row.until,

@@ -1,6 +1,6 @@
 import { type AssetProblem, type AssetRecord, isAssetId, KeepsakeError } from '../media/index.ts'
 import { acting, actorName } from './acting.ts'
-import type { Actor, AuditAction, KeyedContent, StoredContent } from './catalogue.ts'
+import type { Actor, AuditAction, FailOptions, KeyedContent, StoredContent } from './catalogue.ts'
 import { violatedUnique } from './database-error.ts'
 import { assetColumns, assetColumnsOf, parseAsset } from './row.ts'
 import type { Database } from './sql.ts'
@@ -14,18 +14,18 @@ import type { Database } from './sql.ts'
  */
 
 /** The audit part, written from the rows of another part. */
-function audit(from: string, action: AuditAction, detail: string): string {
+export function audit(from: string, action: AuditAction, detail: string): string {
   return `insert into keepsake.audit (action, asset, owner, collection, actor, request_id, detail)
   select '${action}', id, owner, collection, $3::text, $4::text, ${detail} from ${from}`
 }
 
 /** The part that retires the key of the row as it was, if the change took place. */
-const retire = `insert into keepsake.retired_keys (key, store, asset)
+export const retire = `insert into keepsake.retired_keys (key, store, asset)
   select old.key, old.store, old.id from old join changed on changed.id = old.id
   where old.key is not null and old.key is distinct from changed.key
   on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at`
 
-const later = (parameter: string) => `keepsake.now() + make_interval(secs => ${parameter}::float8)`
+export const later = (parameter: string) => `keepsake.now() + make_interval(secs => ${parameter}::float8)`
 
 const assignKeyText = `
 with old as (
@@ -84,7 +84,8 @@ const confirmText = `
 with changed as (
   update keepsake.assets
   set state = 'stored', health = 'ok', size = $5, counted = $5, sha256 = $6, width = $7, height = $8, duration = $9,
-    stored_at = keepsake.now(), expires_at = ${later('$10')}, until = null, source_url = null, problem_code = null,
+    kind = coalesce($11, kind), content_type = coalesce($12, content_type), stored_at = keepsake.now(),
+    expires_at = ${later('$10')}, until = null, source_url = null, upload = null, problem_code = null,
     problem_message = null
   where id = $1 and state = 'pending' and attempt = $2 and key is not null
   returning ${assetColumns}
@@ -107,15 +108,19 @@ export function confirm(
     content.height,
     content.duration,
     content.keep,
+    content.type?.kind ?? null,
+    content.type?.contentType ?? null,
   ])
 }
 
 const failText = `
 with old as (
-  select id, key, store from keepsake.assets where id = $1 and state = 'pending' and attempt = $2 for update
+  select id, key, store from keepsake.assets
+  where id = $1 and state = 'pending' and attempt = $2 and (not $8::boolean or until <= keepsake.now()) for update
 ), changed as (
   update keepsake.assets a
-  set state = 'failed', key = null, counted = 0, until = null, source_url = null, problem_code = $5, problem_message = $6
+  set state = 'failed', key = null, counted = 0, until = null, source_url = null, upload = null, problem_code = $5,
+    problem_message = $6
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
 ), released as (
@@ -134,9 +139,10 @@ export function fail(
   attempt: number,
   problem: AssetProblem,
   actor: Actor,
-  options: { readonly releaseKey?: boolean } = {},
+  options: FailOptions = {},
 ): Promise<AssetRecord | undefined> {
-  return change(database, failText, id, attempt, actor, [problem.code, problem.message, options.releaseKey ?? false])
+  const { releaseKey = false, onlyDue = false } = options
+  return change(database, failText, id, attempt, actor, [problem.code, problem.message, releaseKey, onlyDue])
 }
 
 /** How long after its announced end a source may still answer: clocks differ. */
@@ -160,7 +166,8 @@ with old as (
     state = case when hopeless then 'failed' else 'pending' end,
     key = case when hopeless then null else a.key end,
     counted = case when hopeless then 0 else a.counted end,
-    source_url = case when hopeless then null else a.source_url end
+    source_url = case when hopeless then null else a.source_url end,
+    upload = case when hopeless then null else a.upload end
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
 ), retired as (
@@ -209,7 +216,7 @@ export async function renew(
 const claimText = `
 with old as (
   select id, key, store from keepsake.assets
-  where id = $1 and state = 'pending' and attempt = $2 and until <= keepsake.now() for update
+  where id = $1 and state = 'pending' and attempt = $2 and until <= keepsake.now() and upload is null for update
 ), changed as (
   update keepsake.assets a set attempt = a.attempt + 1, key = null, until = ${later('$5')}
   from old where a.id = old.id
@@ -285,7 +292,7 @@ export async function purge(database: Database, id: string, attempt: number, act
  * A fenced step of Keepsake's own work, as the service: whoever holds the attempt got it from a read or a reservation
  * that was checked against the owner.
  */
-async function change(
+export async function change(
   database: Database,
   text: string,
   id: string,

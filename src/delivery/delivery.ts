@@ -35,7 +35,7 @@ export class Delivery {
   async present(records: readonly AssetRecord[], actor: Actor): Promise<Asset[]> {
     const issued: IssuedUrl[] = []
     const assets = records.map((record) => {
-      const { sourceUrl, sourceExpiresAt, attempt: _a, failures: _f, until: _u, ...shown } = record
+      const { sourceUrl, sourceExpiresAt, upload: _p, attempt: _a, failures: _f, until: _u, ...shown } = record
       const none = { url: null, urlSource: null, urlExpiresAt: null } as const
       if (record.state === 'pending') {
         const alive = sourceUrl !== null && (sourceExpiresAt === null || sourceExpiresAt > this.#parts.clock.now())

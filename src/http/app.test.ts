@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { gif, startSource, startTestServer, type TestServer } from '../../test/support/http.ts'
+import { plainVerbs } from '../../test/support/verbs.ts'
 import { KeepsakeError, newAssetId } from '../media/index.ts'
 import type { Keepsake } from '../verbs.ts'
 import {
@@ -347,17 +348,7 @@ describe('delete', () => {
 })
 
 function bound(keepsake: Keepsake, actor: Parameters<Keepsake['as']>[0]) {
-  const verbs = keepsake.as(actor)
-  return {
-    import: verbs.import.bind(verbs),
-    get: verbs.get.bind(verbs),
-    list: verbs.list.bind(verbs),
-    delete: verbs.delete.bind(verbs),
-    url: verbs.url.bind(verbs),
-    urls: verbs.urls.bind(verbs),
-    read: verbs.read.bind(verbs),
-    audit: verbs.audit.bind(verbs),
-  }
+  return plainVerbs(keepsake.as(actor))
 }
 
 describe('audit', () => {

@@ -18,6 +18,7 @@ import { addDocsRoutes } from './routes/docs.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
+import { addUploadRoutes } from './routes/uploads.ts'
 
 export type HttpAppOptions = {
   readonly keepsake: Keepsake
@@ -80,6 +81,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
 
   const attributes = new Set(collections.flatMap((collection) => Object.keys(collection.attributes)))
   addImportRoute(app, { bodyLimit: jsonBodyLimit(Math.max(0, ...collections.map(({ maxSize }) => maxSize))), metrics })
+  addUploadRoutes(app)
   addAssetRoutes(app, { attributes: [...attributes].sort() })
   addLinkRoutes(app)
   addCollectionRoutes(app, keepsake)

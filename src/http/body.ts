@@ -17,24 +17,33 @@ export function jsonBodyLimit(largestAsset: number): number {
 /**
  * Reads a JSON body before it is parsed: of the right type, within the limit however it is sent, valid UTF-8.
  *
+ * `optional`: no body at all is as good as `{}`.
+ *
  * @throws {KeepsakeError} `unsupported_media_type`, `request_too_large`, `invalid_request`; `timeout` where there is no
  * memory for it.
  */
-export function readJsonBody(limit: number) {
+export function readJsonBody(limit: number, { optional = false }: { readonly optional?: boolean } = {}) {
   const budget = new BodyBudget(together)
   return createMiddleware<HttpEnv>(async (c, next) => {
     const contentType = c.req.header('content-type')
+    if (optional && contentType === undefined && !hasBody(c.req.raw.headers)) return next()
     if (contentType === undefined || !/^application\/json\s*(;.*)?$/i.test(contentType)) {
       const found = contentType === undefined ? 'no content type' : `'${contentType.slice(0, 100)}'`
       throw new KeepsakeError('unsupported_media_type', `The body must be application/json; found ${found}.`)
     }
     if (Number(c.req.header('content-length') ?? 0) > limit) throw tooLarge(limit)
     using share = budget.share()
-    const text = decode(await readAtMost(c.req.raw.body, limit, share))
+    const read = decode(await readAtMost(c.req.raw.body, limit, share))
+    const text = optional && read === '' ? '{}' : read
     // Where Hono keeps a body that was read (as a promise, whatever its type says), for the validator that comes next.
     Object.assign(c.req.bodyCache, { text: Promise.resolve(text) })
     await next()
   })
+}
+
+/** RFC 9112, section 6.3: a request without either header has no body. */
+function hasBody(headers: Headers): boolean {
+  return headers.has('transfer-encoding') || Number(headers.get('content-length') ?? 0) > 0
 }
 
 async function readAtMost(body: ReadableStream<Uint8Array> | null, limit: number, share: BodyShare): Promise<Buffer> {

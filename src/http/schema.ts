@@ -159,8 +159,8 @@ const sourceInput = strict({
   })
   .openapi('ImportSource', { description: 'Exactly one of `url`, `dataUri` and `base64`.' })
 
-export const importInput = strict({
-  source: sourceInput,
+/** What every way in takes beside the content. */
+export const commonInput = {
   owner: ownerText.optional(),
   attributes: z
     .record(z.string(), z.string())
@@ -172,7 +172,38 @@ export const importInput = strict({
     .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not have control characters')
     .optional()
     .openapi({ description: 'What a download is called.', example: 'lighthouse.png' }),
-}).openapi('ImportRequest')
+} as const
+
+export const importInput = strict({ source: sourceInput, ...commonInput }).openapi('ImportRequest')
+
+export const uploadInput = strict({
+  contentType: text(300).openapi({
+    description: 'What the file is said to be; the collection must accept it. The bytes decide in the end.',
+    example: 'image/png',
+  }),
+  size: z.int('must be a whole number of bytes').min(0).openapi({ description: 'Bytes, exactly.', example: 482_133 }),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
+    .optional()
+    .openapi({ description: 'SHA-256 of the file, where it is known: 64 lower-case hex digits.' }),
+  ...commonInput,
+}).openapi('UploadRequest')
+
+export const uploadPartsInput = strict({
+  partNumbers: z
+    .array(z.int().min(1).max(10_000))
+    .min(1, 'must name at least one part')
+    .max(1000, 'must not have more than 1000 entries'),
+}).openapi('UploadPartsRequest')
+
+export const completeUploadInput = strict({
+  parts: z
+    .array(strict({ partNumber: z.int().min(1).max(10_000), etag: text(200) }))
+    .max(10_000)
+    .optional()
+    .openapi({ description: 'The ETags that the store answered, to be compared with what it has. May be left out.' }),
+}).openapi('CompleteUploadRequest')
 
 export const idempotencyKeyText = z
   .string()
@@ -238,6 +269,60 @@ export const assetPageOutput = z
     nextCursor: z.string().nullable().openapi({ description: 'null on the last page.' }),
   })
   .openapi('AssetPage')
+
+const headersOut = z
+  .record(z.string(), z.string())
+  .openapi({ description: 'To be sent exactly so. The length of the body is signed too, and goes by itself.' })
+
+const partOutput = z
+  .strictObject({
+    partNumber: z.int(),
+    method: z.literal('PUT'),
+    url: z.string().openapi({ description: 'A secret: whoever has it may send this part.' }),
+    headers: headersOut.optional(),
+    expiresAt: timestampOut,
+  })
+  .openapi('UploadPart')
+
+export const uploadPartsOutput = z.strictObject({ parts: z.array(partOutput) }).openapi('UploadParts')
+
+const ticketOutput = z
+  .union([
+    z.strictObject({
+      strategy: z.literal('put'),
+      method: z.literal('PUT'),
+      url: z.string().openapi({ description: 'A secret: whoever has it may send this file.' }),
+      headers: headersOut,
+      expiresAt: timestampOut,
+    }),
+    z.strictObject({
+      strategy: z.literal('multipart'),
+      partSize: z.int().openapi({ description: 'Bytes of every part but the last, which has what remains.' }),
+      partCount: z.int(),
+      parts: z
+        .array(partOutput)
+        .openapi({ description: 'The first ones, up to 100; more by `/v1/uploads/{id}/parts`.' }),
+      expiresAt: timestampOut.openapi({ description: 'Until when it may be gone on with; put off by each look.' }),
+    }),
+  ])
+  .openapi('UploadTicket')
+
+export const uploadOutput = z
+  .strictObject({
+    asset: assetOutput,
+    upload: ticketOutput
+      .nullable()
+      .openapi({ description: 'null where the upload is over: the asset’s state tells how.' }),
+  })
+  .openapi('Upload')
+
+export const uploadStatusOutput = z
+  .strictObject({
+    asset: assetOutput,
+    upload: ticketOutput.nullable(),
+    uploadedParts: z.array(z.strictObject({ partNumber: z.int(), etag: z.string(), size: z.int() })),
+  })
+  .openapi('UploadStatus')
 
 export const urlsOutput = z
   .strictObject({

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { Agent, fetch as undiciFetch } from 'undici'
 import { describe, expect, it } from 'vitest'
 import { apiKey, gif, startTestServer } from '../../test/support/http.ts'
+import { plainVerbs } from '../../test/support/verbs.ts'
 import { createLogger } from '../logging/index.ts'
 import type { Keepsake } from '../verbs.ts'
 import { serveHttp } from './serve.ts'
@@ -16,18 +17,12 @@ function gate() {
     as: (actor) => {
       const verbs = keepsake.as(actor)
       return {
+        ...plainVerbs(verbs),
         import: async (...request) => {
           begun.resolve()
           await open.promise
           return verbs.import(...request)
         },
-        get: (id) => verbs.get(id),
-        list: (...request) => verbs.list(...request),
-        delete: (id) => verbs.delete(id),
-        url: (...request) => verbs.url(...request),
-        urls: (...request) => verbs.urls(...request),
-        read: (id) => verbs.read(id),
-        audit: (filter) => verbs.audit(filter),
       }
     },
   })

@@ -6,7 +6,6 @@ import {
   type AssetRecord,
   acceptsContentType,
   type Collection,
-  isErrorCode,
   KeepsakeError,
   newAssetId,
   type StoreName,
@@ -18,6 +17,7 @@ import { sourceExpiry } from './deadline.ts'
 import type { GuardedFetch } from './fetch/index.ts'
 import { keep } from './keep.ts'
 import { Leases } from './leases.ts'
+import { problemOf, stopping, withAsset } from './outcome.ts'
 import { type Import, type ImportRequest, parseImport } from './request.ts'
 import type { ImportSource } from './source.ts'
 import { TransferGate } from './transfer-gate.ts'
@@ -320,35 +320,10 @@ function replay(record: AssetRecord): AssetRecord {
   throw withAsset(problemOf(record), record.id)
 }
 
-function problemOf(record: AssetRecord): KeepsakeError {
-  const { code, message } = record.problem ?? { code: 'source_unavailable', message: 'The import failed.' }
-  return new KeepsakeError(isErrorCode(code) ? code : 'source_unavailable', message, { retryable: false })
-}
-
-function withAsset(problem: KeepsakeError, asset: string): KeepsakeError {
-  const { retryable, retryAfter, cause } = problem
-  const options = {
-    details: { ...problem.details, asset },
-    retryable,
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-  }
-  return new KeepsakeError(problem.code, problem.message, { ...options, cause })
-}
-
 function stillAtWork(): KeepsakeError {
   return new KeepsakeError(
     'timeout',
     'Another request with this idempotency key is still at work on the same bytes. Send it again in a moment.',
     { retryAfter: 5 },
-  )
-}
-
-function stopping(): KeepsakeError {
-  return new KeepsakeError(
-    'stopping',
-    'This server is stopping. Send the request again, to another one or in a moment.',
-    {
-      retryAfter: 5,
-    },
   )
 }

@@ -19,3 +19,14 @@ export type { ImportSource, OpenedSource } from './source.ts'
 export { fingerprintSource } from './source-fingerprint.ts'
 export { openSource } from './source-open.ts'
 export { type Spooled, type SpoolOptions, spool } from './spool.ts'
+export {
+  dropParts,
+  type NamedPart,
+  type UploadedPart,
+  type UploadPart,
+  type UploadRequest,
+  type UploadSettings,
+  type UploadState,
+  Uploads,
+  type UploadTicket,
+} from './upload/index.ts'

@@ -1,4 +1,4 @@
-import type { Actor, Catalogue } from '../catalogue/index.ts'
+import type { Actor, Catalogue, StoredContent } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import {
   type AssetRecord,
@@ -123,17 +123,17 @@ async function put(
 export async function confirm(
   { catalogue, clock }: Pick<KeepParts, 'catalogue' | 'clock'>,
   record: AssetRecord,
-  facts: ContentFacts,
+  facts: ContentFacts & Pick<StoredContent, 'type'>,
   keepFor: number | null,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
-  const { size, sha256, width, height, duration } = facts
+  const { size, sha256, width, height, duration, type } = facts
   for (let failures = 0; ; failures += 1) {
     try {
       const stored = await catalogue.confirm(
         record.id,
         record.attempt,
-        { size, sha256, width, height, duration, keep: keepFor },
+        { size, sha256, width, height, duration, keep: keepFor, ...(type ? { type } : {}) },
         actor,
       )
       return stored ?? (await catalogue.get(record.id, { role: 'system' }))

@@ -18,14 +18,21 @@ export type ContentFacts = {
 export function objectMetadata(record: AssetRecord, facts: ContentFacts): Record<string, string> {
   const optional = { width: facts.width, height: facts.height, duration: facts.duration }
   return {
-    asset: record.id,
-    owner: record.owner,
-    collection: record.collection,
-    sha256: facts.sha256,
-    created: record.createdAt.toISOString(),
+    ...announcedMetadata(record, facts.sha256),
     ...Object.fromEntries(
       Object.entries(optional).flatMap(([name, value]) => (value === null ? [] : [[name, `${value}`]])),
     ),
+  }
+}
+
+/** As much of it as is known before the bytes are here. The hash of an upload is its client's word for it. */
+export function announcedMetadata(record: AssetRecord, sha256: string | null): Record<string, string> {
+  return {
+    asset: record.id,
+    owner: record.owner,
+    collection: record.collection,
+    ...(sha256 === null ? {} : { sha256 }),
+    created: record.createdAt.toISOString(),
   }
 }
 

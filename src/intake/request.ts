@@ -24,8 +24,8 @@ const provenanceSchema = z.strictObject({
   parents: z.array(z.uuid()).max(1000).optional(),
 })
 
-const importSchema = z.strictObject({
-  source: z.custom<ImportSource>((value) => typeof value === 'object' && value !== null),
+/** What every way in takes beside the content. */
+export const commonFields = {
   owner: text(256).min(1).optional(),
   attributes: z.record(z.string(), z.string()).optional(),
   provenance: provenanceSchema.optional(),
@@ -34,10 +34,14 @@ const importSchema = z.strictObject({
     .string()
     .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
     .optional(),
+}
+
+const importSchema = z.strictObject({
+  source: z.custom<ImportSource>((value) => typeof value === 'object' && value !== null),
+  ...commonFields,
 })
 
-export type ImportRequest = {
-  readonly source: ImportSource
+export type CommonRequest = {
   /** Default: the user of `keepsake.as`, else `default`. A user may only name itself. */
   readonly owner?: string
   readonly attributes?: Readonly<Record<string, string>>
@@ -48,15 +52,20 @@ export type ImportRequest = {
   readonly idempotencyKey?: string
 }
 
-/** A checked import request. */
-export type Import = {
-  readonly source: ImportSource
+export type ImportRequest = CommonRequest & { readonly source: ImportSource }
+
+/** The same, checked. */
+export type CommonFacts = {
   readonly owner: string
   readonly attributes: Readonly<Record<string, string>>
   readonly provenance: Provenance
   readonly filename: string | null
-  readonly idempotency: { readonly key: string; readonly fingerprint: string } | null
 }
+
+export type Idempotency = { readonly key: string; readonly fingerprint: string }
+
+/** A checked import request. */
+export type Import = CommonFacts & { readonly source: ImportSource; readonly idempotency: Idempotency | null }
 
 /** The owner of what a service makes without naming one. */
 export const defaultOwner = 'default'
@@ -71,27 +80,39 @@ export async function parseImport(collection: Collection, request: ImportRequest
   if (!parsed.success) {
     throw new KeepsakeError('invalid_request', `The import is not valid: ${z.prettifyError(parsed.error)}`)
   }
-  const { source, filename, idempotencyKey, provenance = {} } = parsed.data
-  if (actor.role === 'user' && parsed.data.owner !== undefined && parsed.data.owner !== actor.owner) {
-    throw new KeepsakeError('forbidden', 'A user may only import for itself. Leave owner out, or use an API key.')
+  const { source, idempotencyKey } = parsed.data
+  const facts = checkCommon(collection, parsed.data, actor)
+  if (idempotencyKey === undefined) return { source, ...facts, idempotency: null }
+  const fingerprint = createHash('sha256')
+    .update(JSON.stringify([collection.name, await fingerprintSource(source), facts]))
+    .digest('hex')
+  return { source, ...facts, idempotency: { key: idempotencyKey, fingerprint } }
+}
+
+/**
+ * Checks what every way in takes beside the content.
+ *
+ * @throws `invalid_request`; `forbidden` where a user names another owner.
+ */
+export function checkCommon(
+  collection: Collection,
+  given: Omit<CommonRequest, 'idempotencyKey'>,
+  actor: Actor,
+): CommonFacts {
+  const { filename, provenance = {} } = given
+  if (actor.role === 'user' && given.owner !== undefined && given.owner !== actor.owner) {
+    throw new KeepsakeError('forbidden', 'A user may only act for itself. Leave owner out, or use an API key.')
   }
   if (provenance.settings !== undefined) checkJson(provenance.settings)
   if (Buffer.byteLength(JSON.stringify(provenance)) > maxProvenanceBytes) {
     throw new KeepsakeError('invalid_request', `The provenance has more than ${maxProvenanceBytes} bytes of JSON.`)
   }
-  const owner = actor.role === 'user' ? actor.owner : (parsed.data.owner ?? defaultOwner)
-  const attributes = parseAttributes(collection, parsed.data.attributes ?? {})
-  const cleaned = {
-    owner,
-    attributes,
+  return {
+    owner: actor.role === 'user' ? actor.owner : (given.owner ?? defaultOwner),
+    attributes: parseAttributes(collection, given.attributes ?? {}),
     provenance,
     filename: filename === undefined ? null : cleanFilename(filename),
   }
-  if (idempotencyKey === undefined) return { source, ...cleaned, idempotency: null }
-  const fingerprint = createHash('sha256')
-    .update(JSON.stringify([collection.name, await fingerprintSource(source), cleaned]))
-    .digest('hex')
-  return { source, ...cleaned, idempotency: { key: idempotencyKey, fingerprint } }
 }
 
 /** The last part of a path, without what no file system takes; null where nothing is left. */

@@ -42,6 +42,18 @@ export type Provenance = {
   readonly parents?: readonly string[]
 }
 
+/** What was promised of a direct upload's content, until it is verified or given up. */
+export type UploadTerms = {
+  /** Bytes. */
+  readonly size: number
+  /** 64 lower-case hex digits, where the client said so. */
+  readonly sha256: string | null
+  /** Bytes of every part but the last; null where it comes in one piece. */
+  readonly partSize: number | null
+  /** The store's name of the multipart upload, once it is begun. */
+  readonly uploadId: string | null
+}
+
 /** Why an asset is not stored: the last error's code and its message. */
 export type AssetProblem = { readonly code: string; readonly message: string }
 
@@ -74,6 +86,8 @@ export type AssetRecord = {
   readonly sourceUrl: string | null
   /** When the source dies, where that is known. */
   readonly sourceExpiresAt: Date | null
+  /** For a direct upload, while its content is to come. */
+  readonly upload: UploadTerms | null
   /** Fencing number: every statement that changes this row names the attempt it belongs to. */
   readonly attempt: number
   /** How many attempts failed in a way that a later one may not. */
@@ -91,7 +105,7 @@ export type AssetRecord = {
 export type UrlSource = 'store' | 'public' | 'origin'
 
 /** An asset as callers see it, in the library and over HTTP alike (there, dates are RFC 3339 strings). */
-export type Asset = Omit<AssetRecord, 'sourceUrl' | 'sourceExpiresAt' | 'attempt' | 'failures' | 'until'> & {
+export type Asset = Omit<AssetRecord, 'sourceUrl' | 'sourceExpiresAt' | 'upload' | 'attempt' | 'failures' | 'until'> & {
   /** A link that opens the media now; null where there is none (failed, deleting, or a source that cannot be linked). */
   readonly url: string | null
   readonly urlSource: UrlSource | null

@@ -30,6 +30,8 @@ const table = {
   // What the asset is doing.
   asset_not_stored: { status: 409, title: 'The asset is not stored' },
   asset_gone: { status: 410, title: 'The asset was deleted' },
+  upload_incomplete: { status: 409, title: 'The upload is not complete' },
+  upload_closed: { status: 409, title: 'The upload is over' },
   idempotency_conflict: { status: 409, title: 'The idempotency key was used for another request' },
   attempt_superseded: { status: 409, title: 'A newer attempt took over' },
   // The parts behind.

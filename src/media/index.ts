@@ -12,6 +12,7 @@ export {
   type Provenance,
   type StoreName,
   storeNames,
+  type UploadTerms,
   type UrlSource,
 } from './asset.ts'
 export { isAssetId, newAssetId } from './asset-id.ts'

@@ -1,6 +1,6 @@
 import type { Actor, Catalogue } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
-import { confirm, factsFromObject, type Intake } from '../intake/index.ts'
+import { confirm, dropParts, factsFromObject, type Intake, type Uploads } from '../intake/index.ts'
 import type { Logger } from '../logger.ts'
 import type { AssetRecord, Collection } from '../media/index.ts'
 import { KeepsakeError } from '../media/index.ts'
@@ -10,6 +10,7 @@ export type UpkeepParts = {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
   readonly intake: Intake
+  readonly uploads: Uploads
   readonly clock: Clock
   readonly collections: ReadonlyMap<string, Collection>
   readonly logger: Logger
@@ -43,6 +44,7 @@ async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<v
   // It would be begun and put off at once; the next process, or another one, does better.
   if (parts.intake.closing) return
   const collection = collections.get(record.collection)
+  if (record.upload !== null) return parts.uploads.settle(record, collection, system)
   if (record.key !== null) {
     // The object is asked before the attempt is given up: it may be there, whole, with nobody left to confirm it.
     const head = await store.head(record.key)
@@ -74,6 +76,7 @@ export async function finishDelete(
   record: AssetRecord,
   actor: Actor,
 ): Promise<boolean> {
+  await dropParts(parts.store, record)
   if (record.key !== null) {
     const { failed } = await parts.store.delete([record.key])
     const first = failed[0]

@@ -23,6 +23,7 @@ export type TestKeepsakeOptions = {
   readonly wrapStore?: (store: ObjectStore) => ObjectStore
   /** Seconds a caller waits. */
   readonly patience?: number
+  readonly uploads?: KeepsakeParts['uploads']
   readonly sweepEverySeconds?: number
   /** The address by which links lead to the bucket; it is told where the bucket is. */
   readonly bucketDoor?: { readonly url: string; target: number }
@@ -76,6 +77,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     baseUrl: null,
     giveUpAfter: options.giveUpAfter ?? 86_400,
     ...(options.patience === undefined ? {} : { patience: options.patience }),
+    ...(options.uploads === undefined ? {} : { uploads: options.uploads }),
     checkCatalogue: () => database.check(),
     release: async () => {
       await fetch.close()

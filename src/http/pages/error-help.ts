@@ -98,6 +98,16 @@ const help: Readonly<Record<ErrorCode, Help>> = {
     meaning: 'The asset that this idempotency key made was deleted since.',
     action: 'Use a new key to import again.',
   },
+  upload_incomplete: {
+    meaning:
+      'Bytes of a direct upload are missing in the bucket: the whole (`missing` is `object`), or parts (`missingParts` has ' +
+      'their numbers). As the problem of a failed asset: they never came.',
+    action: 'Send what is missing by the links of the ticket, then complete again.',
+  },
+  upload_closed: {
+    meaning: 'The upload is over: its asset is stored, or was never a direct upload. Nothing was changed.',
+    action: 'Look at the asset. To remove a stored one, delete it; to upload again, take a new ticket.',
+  },
   idempotency_conflict: {
     meaning: 'The same owner used this idempotency key for a different request.',
     action: 'Use one key for one request, a new one for another.',

@@ -1,0 +1,473 @@
+import type { Actor, Catalogue, Reservation } from '../../catalogue/index.ts'
+import type { Clock } from '../../clock.ts'
+import type { Logger } from '../../logger.ts'
+import {
+  type AssetRecord,
+  type Collection,
+  extensionOf,
+  KeepsakeError,
+  kindOf,
+  newAssetId,
+  type UploadTerms,
+} from '../../media/index.ts'
+import { type ObjectStore, planParts } from '../../stores/index.ts'
+import { confirm } from '../keep.ts'
+import { Leases } from '../leases.ts'
+import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
+import { problemOf, stopping, withAsset } from '../outcome.ts'
+import { TransferGate } from '../transfer-gate.ts'
+import { examine } from './examine.ts'
+import { openObject } from './object-reader.ts'
+import { arrivedParts, dropParts, joinParts, type NamedPart, type UploadedPart } from './parts.ts'
+import { parseUpload, type Upload, type UploadRequest } from './request.ts'
+import { cacheControl, open, rangesOf, signParts, signWhole, type UploadPart, type UploadTicket } from './ticket.ts'
+
+export type UploadSettings = {
+  /** Bytes from which on an upload comes in parts. Default: 16 MiB. */
+  readonly partThreshold?: number
+  /** Bytes of a part, from 5 MiB; more where 10000 parts would not suffice. Default: 16 MiB. */
+  readonly partSize?: number
+  /** Seconds for which an upload in parts may be gone on with, from each look at it. Default: a day. */
+  readonly resumeWithin?: number
+}
+
+export type UploadsParts = {
+  readonly catalogue: Catalogue
+  readonly store: ObjectStore
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly spoolDir: string
+  /** Seconds that a link of an upload lives, 1 to 3600. */
+  readonly expiresIn: number
+  readonly uploads?: UploadSettings
+  /** Seconds that a caller waits for a verification; then it is told `pending`. Default: 50. */
+  readonly patience?: number
+}
+
+export type UploadState = {
+  readonly asset: AssetRecord
+  /** Null once the upload is over. */
+  readonly upload: UploadTicket | null
+  readonly uploadedParts: readonly UploadedPart[]
+}
+
+const mebibyte = 1024 * 1024
+/** Part links in a ticket; the rest is asked for as it is needed. */
+const firstParts = 100
+/** Seconds by which a row outlives its links: a request that began in the last second may take its time. */
+const grace = 300
+/** Bytes above which reading takes long enough to say so in the row, for whoever goes on after a crash. */
+const longReading = 8 * mebibyte
+/** Verifications in their first seconds, and of all ages, at the same time in this process. */
+const verifying = { atOnce: 32, most: 128, longAfter: 5 }
+/** Keys end in random digits; two that are the same are a matter of luck. */
+const maxKeys = 3
+
+/**
+ * Direct intake: the client sends its bytes to the bucket by signed requests, and nothing it says is believed. The row
+ * is there before any link is, and it becomes `stored` when this process has read the object.
+ */
+export class Uploads {
+  readonly #parts: UploadsParts
+  readonly #leases: Leases
+  readonly #gate = new TransferGate(verifying)
+  readonly #stopping = new AbortController()
+  /** Verifications under way, by asset: a client that asks twice waits for one. */
+  readonly #running = new Map<string, Promise<AssetRecord>>()
+  #closing: Promise<void> | undefined
+
+  constructor(parts: UploadsParts) {
+    this.#parts = parts
+    this.#leases = new Leases(parts.catalogue)
+  }
+
+  /**
+   * Reserves an asset and gives the requests by which its bytes reach the bucket. A replay of the same request gives
+   * fresh ones; null where its asset is stored already.
+   */
+  async create(
+    collection: Collection,
+    request: UploadRequest,
+    actor: Actor,
+  ): Promise<{ readonly asset: AssetRecord; readonly upload: UploadTicket | null }> {
+    this.#requireRunning()
+    const upload = parseUpload(collection, request, actor)
+    const { asset, replayed } = await this.#reserve(collection, upload, actor)
+    if (replayed && asset.state !== 'pending') return { asset: settled(asset), upload: null }
+    const terms = asset.upload
+    if (terms === null) throw new KeepsakeError('internal', 'The row of an upload has no terms.')
+    if (terms.partSize !== null && terms.uploadId === null) return this.#begin(asset, actor)
+    if (!replayed) return { asset, upload: this.#ticket(asset) }
+    return this.#renewed(asset, actor)
+  }
+
+  /**
+   * Requests for more parts.
+   *
+   * @throws `upload_closed` where the upload is over or comes in one piece; `invalid_request` for a number it has not.
+   */
+  async parts(record: AssetRecord, partNumbers: readonly number[], actor: Actor): Promise<UploadPart[]> {
+    const ranges = rangesOf(openTerms(record))
+    if (ranges.length === 0) throw new KeepsakeError('invalid_request', 'This upload comes in one piece, not in parts.')
+    const wanted = partNumbers.map((partNumber) => {
+      const range = ranges[partNumber - 1]
+      if (range !== undefined) return range
+      throw new KeepsakeError('invalid_request', `The upload has the parts 1 to ${ranges.length}; found ${partNumber}.`)
+    })
+    const now = await this.#extend(record, wanted.length, actor)
+    return signParts(this.#parts.store, now, wanted, this.#signing)
+  }
+
+  /** What has arrived, and the requests to go on with, for a client that lost its own notes. */
+  async status(record: AssetRecord, actor: Actor): Promise<UploadState> {
+    if (record.state !== 'pending' || record.upload === null) {
+      return { asset: record, upload: null, uploadedParts: [] }
+    }
+    const { asset, upload } = await this.#renewed(record, actor)
+    const arrived = await arrivedParts(this.#parts.store, asset, this.#stopping.signal)
+    const uploadedParts = (arrived ?? []).map(({ partNumber, etag, size }) => ({ partNumber, etag, size }))
+    return { asset, upload, uploadedParts }
+  }
+
+  /**
+   * Verifies what arrived and stores it. The row comes back `pending` where that takes longer than the caller's patience;
+   * it goes on by itself. Harmless when repeated.
+   *
+   * @throws `upload_incomplete` while bytes are missing; what is wrong with the content, which is then removed.
+   */
+  async complete(
+    record: AssetRecord,
+    collection: Collection,
+    named: readonly NamedPart[] | undefined,
+    actor: Actor,
+  ): Promise<AssetRecord> {
+    if (record.state !== 'pending') return settled(record)
+    openTerms(record)
+    this.#requireRunning()
+    const timer = new AbortController()
+    const patience = this.#parts.clock.sleep(this.#parts.patience ?? 50, timer.signal).then(() => undefined)
+    try {
+      const outcome = await Promise.race([this.#verify(record, collection, named, actor), patience])
+      return outcome ?? settled((await this.#read(record.id)) ?? record)
+    } finally {
+      timer.abort()
+    }
+  }
+
+  /**
+   * Brings an upload forward that its client left: stored where all of it is there, given up where its time is over.
+   * Doing it twice, or beside the client, does no harm.
+   */
+  async settle(record: AssetRecord, collection: Collection | undefined, actor: Actor): Promise<void> {
+    if (this.#closing !== undefined) return
+    const { catalogue, logger } = this.#parts
+    let problem: KeepsakeError
+    try {
+      if (collection !== undefined) {
+        await this.#verify(record, collection, undefined, actor)
+        return
+      }
+      problem = new KeepsakeError('collection_not_found', `The collection '${record.collection}' is not declared.`)
+    } catch (error) {
+      problem = KeepsakeError.from(error)
+      // What is wrong with the content is in the row by now.
+      if (problem.code !== 'upload_incomplete') {
+        if (problem.retryable || problem.code === 'internal' || problem.code === 'store_denied') throw problem
+        return
+      }
+    }
+    const told = { code: problem.code, message: 'The bytes did not come before the links of the upload ended.' }
+    const failed = await catalogue.fail(
+      record.id,
+      record.attempt,
+      collection === undefined ? { code: problem.code, message: problem.message } : told,
+      actor,
+      { releaseKey: true, onlyDue: true },
+    )
+    if (failed === undefined) return
+    await this.#remove(record)
+    logger.debug({ asset: record.id }, 'an upload was given up')
+  }
+
+  /** Takes no more work and waits for verifications under way, at most so many seconds; others go on with the rest. */
+  close(timeoutSeconds: number): Promise<void> {
+    this.#closing ??= this.#close(timeoutSeconds)
+    return this.#closing
+  }
+
+  async #close(timeoutSeconds: number): Promise<void> {
+    const all = Promise.allSettled([...this.#running.values()])
+    const timer = new AbortController()
+    await Promise.race([all, this.#parts.clock.sleep(timeoutSeconds, timer.signal)])
+    timer.abort()
+    this.#stopping.abort(stopping())
+    await all
+  }
+
+  #requireRunning(): void {
+    if (this.#closing !== undefined) throw stopping()
+  }
+
+  get #signing() {
+    return { expiresIn: this.#parts.expiresIn, at: this.#parts.clock.now() }
+  }
+
+  get #resumeWithin(): number {
+    return this.#parts.uploads?.resumeWithin ?? 86_400
+  }
+
+  #read(id: string): Promise<AssetRecord | undefined> {
+    return this.#parts.catalogue.get(id, { role: 'system' })
+  }
+
+  async #reserve(collection: Collection, upload: Upload, actor: Actor) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#parts.catalogue.reserve(this.#reservation(collection, upload), actor)
+      } catch (error) {
+        if (tries >= maxKeys || !KeepsakeError.is(error, 'object_exists')) throw error
+      }
+    }
+  }
+
+  #reservation(collection: Collection, upload: Upload): Reservation {
+    const { contentType, size, sha256, owner, attributes, provenance, filename, idempotency } = upload
+    const { partThreshold = 16 * mebibyte, partSize } = this.#parts.uploads ?? {}
+    const terms: UploadTerms = {
+      size,
+      sha256,
+      partSize: size > partThreshold ? planParts(size, partSize).partSize : null,
+      uploadId: null,
+    }
+    const id = newAssetId()
+    const kind = kindOf(contentType)
+    const key = collection.key.render({
+      id,
+      attempt: 1,
+      owner,
+      collection: collection.name,
+      kind,
+      extension: extensionOf(contentType),
+      // The one time that this machine's clock names: the database's is only known once the row is there.
+      createdAt: this.#parts.clock.now(),
+      attributes,
+    })
+    return {
+      id,
+      collection: collection.name,
+      owner,
+      attributes,
+      provenance,
+      filename,
+      sourceUrl: null,
+      sourceExpiresAt: null,
+      lease: terms.partSize === null ? this.#parts.expiresIn + grace : this.#resumeWithin,
+      reservedBytes: size,
+      quota: collection.quota,
+      upload: { key, kind, contentType, terms },
+      idempotency,
+    }
+  }
+
+  /** The store's side of an upload in parts, after the row: whatever becomes of this, the row's key leads to it. */
+  async #begin(record: AssetRecord, actor: Actor) {
+    const { catalogue, store } = this.#parts
+    const { key, contentType, terms } = open(record)
+    try {
+      const { uploadId } = await store.createMultipart({
+        key,
+        contentType,
+        cacheControl,
+        metadata: announcedMetadata(record, terms.sha256),
+        signal: this.#stopping.signal,
+      })
+      const begun = await catalogue.beginParts(record.id, record.attempt, uploadId)
+      if (begun !== undefined) return { asset: begun, upload: this.#ticket(begun) }
+      // A replay beside this one was faster, or the upload is over.
+      await store.abortMultipart({ key, uploadId })
+    } catch (error) {
+      const problem = KeepsakeError.from(error)
+      const told = { code: problem.code, message: problem.message }
+      // Nobody was given links. Where the catalogue fails too, the row's time runs out and it is settled then.
+      const failed = await catalogue
+        .fail(record.id, record.attempt, told, actor, { releaseKey: true })
+        .catch(() => undefined)
+      if (failed !== undefined) await this.#remove(record)
+      throw withAsset(problem, record.id)
+    }
+    const now = await this.#read(record.id)
+    if (now === undefined) throw gone()
+    if (now.state !== 'pending') return { asset: settled(now), upload: null }
+    return { asset: now, upload: this.#ticket(now) }
+  }
+
+  #ticket(record: AssetRecord): UploadTicket {
+    const { store } = this.#parts
+    const { terms } = open(record)
+    if (terms.partSize === null) return signWhole(store, record, this.#signing)
+    const ranges = rangesOf(terms)
+    return {
+      strategy: 'multipart',
+      partSize: terms.partSize,
+      partCount: ranges.length,
+      parts: signParts(store, record, ranges.slice(0, firstParts), this.#signing),
+      expiresAt: record.until ?? this.#parts.clock.now(),
+    }
+  }
+
+  async #renewed(record: AssetRecord, actor: Actor) {
+    const { terms } = open(record)
+    const parts = terms.partSize === null ? null : Math.min(rangesOf(terms).length, firstParts)
+    const now = await this.#extend(record, parts, actor)
+    return { asset: now, upload: this.#ticket(now) }
+  }
+
+  /** More time for the client, before it is given links that need it. */
+  async #extend(record: AssetRecord, parts: number | null, actor: Actor): Promise<AssetRecord> {
+    const { catalogue, expiresIn } = this.#parts
+    const seconds = parts === null ? expiresIn + grace : Math.max(this.#resumeWithin, expiresIn + grace)
+    const extended = await catalogue.extendUpload(record.id, record.attempt, { seconds, parts }, actor)
+    if (extended !== undefined) return extended
+    const now = await this.#read(record.id)
+    if (now === undefined) throw gone()
+    openTerms(now)
+    throw new KeepsakeError('upload_closed', 'The upload changed in the same moment. Look at it again.')
+  }
+
+  #verify(
+    record: AssetRecord,
+    collection: Collection,
+    named: readonly NamedPart[] | undefined,
+    actor: Actor,
+  ): Promise<AssetRecord> {
+    const running = this.#running.get(record.id)
+    if (running) return running
+    const work = this.#finish(record, collection, named, actor).finally(() => this.#running.delete(record.id))
+    this.#running.set(record.id, work)
+    work.catch((error: unknown) => {
+      const problem = KeepsakeError.from(error)
+      this.#parts.logger.debug({ asset: record.id, code: problem.code, err: problem }, 'upload not stored')
+    })
+    return work
+  }
+
+  async #finish(
+    record: AssetRecord,
+    collection: Collection,
+    named: readonly NamedPart[] | undefined,
+    actor: Actor,
+  ): Promise<AssetRecord> {
+    const { catalogue } = this.#parts
+    const stop = new AbortController()
+    const signal = AbortSignal.any([this.#stopping.signal, stop.signal])
+    using _lease = this.#leases.hold(record)
+    try {
+      using _place = await this.#gate.enter(signal)
+      const content = (await this.#object(record, signal)) ?? (await this.#joined(record, named, signal))
+      if (content.size > longReading) {
+        const held = await catalogue.holdUpload(record.id, record.attempt, this.#leases.seconds)
+        if (held === undefined) return settled(await this.#now(record))
+      }
+      const { terms } = open(record)
+      requireOwn(content.metadata, record)
+      const { contentType, ...facts } = await examine(content, terms, collection, { ...this.#parts, signal })
+      if (contentType !== content.contentType) {
+        // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
+        await this.#parts.store.copy({
+          source: content.key,
+          key: content.key,
+          sourceEtag: content.etag,
+          size: content.size,
+          settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+          createOnly: false,
+          signal,
+        })
+      }
+      const type = { contentType, kind: kindOf(contentType) }
+      const stored = await confirm(this.#parts, record, { ...facts, type }, collection.keep, actor)
+      if (stored === undefined) throw gone()
+      return settled(stored)
+    } catch (error) {
+      const problem = KeepsakeError.from(error)
+      if (!isVerdict(problem)) throw withAsset(problem, record.id)
+      const told = { code: problem.code, message: problem.message }
+      const failed = await catalogue.fail(record.id, record.attempt, told, actor)
+      if (failed === undefined) return settled(await this.#now(record))
+      await this.#remove(record)
+      throw withAsset(problem, record.id)
+    } finally {
+      stop.abort()
+    }
+  }
+
+  async #object(record: AssetRecord, signal: AbortSignal) {
+    try {
+      return await openObject(this.#parts, open(record).key, signal)
+    } catch (error) {
+      if (KeepsakeError.is(error, 'object_missing')) return undefined
+      throw error
+    }
+  }
+
+  async #joined(record: AssetRecord, named: readonly NamedPart[] | undefined, signal: AbortSignal) {
+    if (open(record).terms.partSize !== null) {
+      await joinParts(this.#parts.store, record, named, signal)
+      const content = await this.#object(record, signal)
+      if (content !== undefined) return content
+    }
+    throw new KeepsakeError(
+      'upload_incomplete',
+      'The bytes have not arrived in the bucket. Send them by the link of the ticket, then complete again.',
+      { details: { missing: 'object' } },
+    )
+  }
+
+  async #now(record: AssetRecord): Promise<AssetRecord> {
+    const now = await this.#read(record.id)
+    if (now === undefined) throw gone()
+    return now
+  }
+
+  /** What is given up is removed at once; where that fails, the watch over retired keys does it. */
+  async #remove(record: AssetRecord): Promise<void> {
+    const { store, logger } = this.#parts
+    try {
+      await dropParts(store, record)
+      if (record.key !== null) await store.delete([record.key])
+    } catch (error) {
+      const problem = KeepsakeError.from(error)
+      logger.warn({ asset: record.id, code: problem.code, err: problem }, 'what an upload left is removed later')
+    }
+  }
+}
+
+/** What a client is told of an upload that is over; a pending one goes on. */
+function settled(record: AssetRecord): AssetRecord {
+  if (record.state === 'stored' || record.state === 'pending') return record
+  if (record.state === 'deleting') throw gone()
+  throw withAsset(problemOf(record), record.id)
+}
+
+/** @throws `upload_closed`, or what the upload failed for. */
+function openTerms(record: AssetRecord): UploadTerms {
+  if (record.state === 'pending' && record.upload !== null) return record.upload
+  if (record.state === 'failed' || record.state === 'deleting') settled(record)
+  throw new KeepsakeError(
+    'upload_closed',
+    record.state === 'stored' ? 'The upload is complete: its asset is stored.' : 'The asset is no direct upload.',
+  )
+}
+
+/** Whether it is the content that is wrong, for good. */
+function isVerdict(problem: KeepsakeError): boolean {
+  return KeepsakeError.is(problem, 'content_mismatch', 'content_type_refused', 'content_too_large', 'content_empty')
+}
+
+function requireOwn(metadata: Readonly<Record<string, string>>, record: AssetRecord): void {
+  if (metadata.asset === record.id) return
+  throw new KeepsakeError('content_mismatch', 'The object under the key of this upload was not put by its ticket.')
+}
+
+function gone(): KeepsakeError {
+  return new KeepsakeError('asset_gone', 'The upload was aborted.')
+}
