@@ -1,10 +1,11 @@
 import 'fake-indexeddb/auto'
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Doors, openDoors, partsTaken } from '../../test/support/doors.ts'
 import { listenOnLoopback } from '../../test/support/listen.ts'
 import { pictureBytes } from '../../test/support/picture.ts'
+import type { Passage, Verdict } from '../../test/support/watched-door.ts'
 import { type Client, createClient, KeepsakeClientError } from './index.ts'
 
 const mebibyte = 1024 * 1024
@@ -36,8 +37,11 @@ function picture(size: number): { file: File; bytes: Buffer } {
   }
 }
 
-async function bytesOf(id: string): Promise<Buffer> {
-  return Buffer.from(await (await fetch(await client.url(id))).arrayBuffer())
+const hashOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+/** Of what the asset's link gives. */
+async function storedHash(id: string): Promise<string> {
+  return hashOf(new Uint8Array(await (await fetch(await client.url(id))).arrayBuffer()))
 }
 
 describe('upload', () => {
@@ -56,10 +60,10 @@ describe('upload', () => {
     expect(asset).toMatchObject({
       ...{ state: 'stored', owner: 'ada', contentType: 'image/png', size: 1024, filename: file.name },
       ...{ attributes: { album: 'summer' }, provenance: { model: 'flux' } },
-      sha256: createHash('sha256').update(bytes).digest('hex'),
+      sha256: hashOf(bytes),
     })
     expect(reported).toEqual([0, 1024])
-    expect(await bytesOf(asset.id)).toEqual(bytes)
+    expect(await storedHash(asset.id)).toBe(hashOf(bytes))
     expect(doors.bucket.passed('PUT').map(({ query }) => query.get('X-Amz-SignedHeaders'))).toEqual([
       expect.stringContaining('x-amz-checksum-sha256'),
     ])
@@ -71,7 +75,7 @@ describe('upload', () => {
     let atOnce = 0
     let most = 0
     const together = Promise.withResolvers<void>()
-    doors.bucket.guard = async ({ method }) => {
+    doors.bucket.guard = async ({ method }): Promise<Verdict> => {
       if (method !== 'PUT') return 'pass'
       atOnce += 1
       most = Math.max(most, atOnce)
@@ -89,7 +93,7 @@ describe('upload', () => {
     expect(most).toBeGreaterThanOrEqual(3)
     expect(reported).toEqual([...new Set(reported)].sort((a, b) => a - b))
     expect([reported[0], reported.at(-1)]).toEqual([0, 17 * mebibyte])
-    expect(await bytesOf(asset.id)).toEqual(bytes)
+    expect(await storedHash(asset.id)).toBe(hashOf(bytes))
   })
 
   it('asks for a fresh URL where one has expired, of a whole and of a part', async () => {
@@ -108,27 +112,260 @@ describe('upload', () => {
       const asset = await client.upload(file, { collection })
       const answers = doors.bucket.passed('PUT').map(({ status }) => status)
       expect(answers.sort()).toEqual([...requests].sort())
-      expect(await bytesOf(asset.id)).toEqual(bytes)
+      expect(await storedHash(asset.id)).toBe(hashOf(bytes))
     }
   })
 
   it('survives lost connections and lost answers, without a second asset', async () => {
     const { file, bytes } = picture(2048)
-    const cut = new Set<string>()
-    const cutOnce = (name: string) => {
-      if (cut.has(name)) return 'pass'
-      cut.add(name)
-      return 'cut'
+    const lost: string[] = []
+    const loseOnce = ({ method, path }: Passage) => {
+      const name = `${method} ${path.split('/').at(-1)}`
+      if (lost.includes(name) || method === 'GET') return 'pass'
+      lost.push(name)
+      // The request arrives and is done; its answer never comes back.
+      return 'swallow'
     }
-    doors.api.guard = ({ method, path }) => cutOnce(`${method} ${path.split('/').at(-1)}`)
-    doors.bucket.guard = ({ method }) => cutOnce(`${method} bucket`)
-    // The answer to the ticket is lost after the server gave it.
-    const lost = doors.server.app.fetch
+    doors.api.guard = loseOnce
+    doors.bucket.guard = loseOnce
     const asset = await client.upload(file, { collection })
-    expect(lost).toBeDefined()
-    expect([...cut]).toEqual(['POST uploads', 'PUT bucket', 'POST complete', 'GET ' + asset.id].slice(0, cut.size))
-    expect(await bytesOf(asset.id)).toEqual(bytes)
+    expect(lost).toEqual(['POST uploads', expect.stringMatching(/^PUT /), 'POST complete'])
+    expect(await storedHash(asset.id)).toBe(hashOf(bytes))
     const { assets } = await client.list(collection, { limit: 1000 })
     expect(assets.filter(({ filename }) => filename === file.name)).toHaveLength(1)
+  })
+})
+
+/** Resolves when the bucket has so many parts, and lets no other one through until it is opened. */
+function admitParts(numbers: readonly number[]) {
+  const { promise: open, resolve: openAll } = Promise.withResolvers<void>()
+  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+  const held: number[] = []
+  doors.bucket.guard = async ({ query }): Promise<Verdict> => {
+    const part = Number(query.get('partNumber'))
+    if (part === 0 || numbers.includes(part)) return 'pass'
+    held.push(part)
+    reach()
+    await open
+    return 'pass'
+  }
+  const arrived = async () => {
+    await reached
+    await vi.waitFor(() => expect(partsTaken(doors.bucket)).toEqual([...numbers].sort()), 20_000)
+  }
+  return { arrived, openAll, held }
+}
+
+describe('control over an upload', () => {
+  it('pauses: nothing is sent until it is resumed, and nothing is sent twice', async () => {
+    const { file, bytes } = picture(16 * mebibyte)
+    const { arrived, openAll } = admitParts([1, 2])
+    const upload = client.upload(file, { collection, parallel: 2 })
+    await arrived()
+    upload.pause()
+    openAll()
+    doors.bucket.reset()
+    // Whatever would be sent in spite of the pause has had the time of two requests.
+    await client.list(collection)
+    await client.list(collection)
+    expect(doors.bucket.passed('PUT')).toEqual([])
+    upload.resume()
+    const asset = await upload
+    expect(partsTaken(doors.bucket)).toEqual([3, 4])
+    expect(await storedHash(asset.id)).toBe(hashOf(bytes))
+  })
+
+  it('aborts: the promise rejects, and neither object nor row nor parts stay', async () => {
+    const { file } = picture(11 * mebibyte)
+    const before = await doors.objects()
+    const { arrived, openAll } = admitParts([1])
+    const controller = new AbortController()
+    const upload = client.upload(file, { collection, parallel: 1, signal: controller.signal })
+    const outcome = expect(upload).rejects.toThrow('Enough.')
+    await arrived()
+    controller.abort(new Error('Enough.'))
+    await outcome
+    openAll()
+    expect(await doors.objects()).toEqual(before)
+    const { assets } = await client.list(collection, { limit: 1000 })
+    expect(assets.filter(({ filename }) => filename === file.name)).toEqual([])
+    const open: string[] = []
+    for await (const { key } of doors.server.parts.bucket.listMultipart({})) open.push(key)
+    expect(open).toEqual([])
+  })
+
+  it('rejects with an AbortError by default, and sends nothing where it is aborted beforehand', async () => {
+    const { file } = picture(1024)
+    const upload = client.upload(file, { collection })
+    upload.abort()
+    await expect(upload).rejects.toMatchObject({ name: 'AbortError' })
+    doors.bucket.reset()
+    await expect(client.upload(file, { collection, signal: AbortSignal.abort() })).rejects.toMatchObject({
+      name: 'AbortError',
+    })
+    expect(doors.bucket.passages).toEqual([])
+  })
+})
+
+describe('a page that comes back', () => {
+  /** The same installation as another page sees it: a module with a state of its own, over the same IndexedDB. */
+  async function anotherPage(owner = 'ada'): Promise<Client> {
+    vi.resetModules()
+    const token = await doors.token(owner)
+    return (await import('./index.ts')).createClient({ url: doors.api.url, token })
+  }
+
+  async function leaveHalfWay(file: File): Promise<void> {
+    const page = await anotherPage()
+    const { arrived } = admitParts([1, 2])
+    const upload = page.upload(file, { collection, parallel: 2 })
+    upload.catch(() => {})
+    await arrived()
+    upload.pause()
+    doors.bucket.reset()
+  }
+
+  it('sends only the parts that are missing', async () => {
+    const { file, bytes } = picture(16 * mebibyte)
+    await leaveHalfWay(file)
+    const reported: number[] = []
+    const page = await anotherPage()
+    const asset = await page.upload(file, { collection, onProgress: ({ loaded }) => reported.push(loaded) })
+    expect(partsTaken(doors.bucket)).toEqual([3, 4])
+    expect(reported[1]).toBeGreaterThanOrEqual(10 * mebibyte)
+    expect(await storedHash(asset.id)).toBe(hashOf(bytes))
+  })
+
+  it.each([
+    ['another file of the same name', { lastModified: 4711 }],
+    ['one that is sent elsewhere', { attributes: { album: 'winter' } }],
+    ['one that is to start anew', { resumable: false }],
+    ['another user', { owner: 'grace' }],
+  ])(
+    'begins anew for %s',
+    async (_, { owner, lastModified, ...options }: { owner?: string; lastModified?: number }) => {
+      const { file } = picture(16 * mebibyte)
+      await leaveHalfWay(file)
+      const page = await anotherPage(owner)
+      const same = new File([file], file.name, { type: file.type, lastModified: lastModified ?? file.lastModified })
+      await page.upload(same, { collection, ...options })
+      expect(partsTaken(doors.bucket)).toEqual([1, 2, 3, 4])
+    },
+  )
+
+  it('begins anew where the upload is gone', async () => {
+    const { file } = picture(16 * mebibyte)
+    await leaveHalfWay(file)
+    for (const { id, state } of (await client.list(collection, { limit: 1000 })).assets) {
+      if (state === 'pending') await client.remove(id)
+    }
+    const asset = await (await anotherPage()).upload(file, { collection })
+    expect(asset.state).toBe('stored')
+    expect(partsTaken(doors.bucket)).toEqual([1, 2, 3, 4])
+  })
+
+  it('does not take one upload for the other while both are under way', async () => {
+    const { file } = picture(6 * mebibyte)
+    const page = await anotherPage()
+    const assets = await Promise.all([page.upload(file, { collection }), page.upload(file, { collection })])
+    expect(new Set(assets.map(({ id }) => id)).size).toBe(2)
+  })
+})
+
+describe('assets', () => {
+  it('are listed by the page and altogether, found, and removed', async () => {
+    const token = await doors.token('lister')
+    const lister = createClient({ url: `${doors.api.url}/`, token })
+    const ids: string[] = []
+    for (const album of ['a', 'a', 'b']) {
+      ids.unshift((await lister.upload(picture(512).file, { collection, attributes: { album } })).id)
+    }
+    const first = await lister.list(collection, { limit: 2, kind: 'image', from: new Date(0), owner: undefined })
+    expect(first.assets.map(({ id }) => id)).toEqual(ids.slice(0, 2))
+    const all: string[] = []
+    for await (const { id } of lister.listAll(collection, { limit: 1 })) all.push(id)
+    expect(all).toEqual(ids)
+    const some = await lister.list(collection, { attributes: { album: 'b' } })
+    expect(some).toMatchObject({ assets: [{ id: ids[0] }], nextCursor: null })
+
+    const [gone = ''] = ids
+    expect((await lister.get(gone)).id).toBe(gone)
+    await lister.url(gone)
+    await lister.remove(gone)
+    await expect(lister.get(gone)).rejects.toMatchObject({ code: 'asset_not_found', status: 404 })
+    await expect(lister.url(gone)).rejects.toMatchObject({ code: 'asset_not_found' })
+  })
+
+  it('get their links together, and keep them until they near their end', async () => {
+    const ids = await Promise.all([1, 2].map(async () => (await client.upload(picture(512).file, { collection })).id))
+    const [one = '', two = ''] = ids
+    const asked = () => doors.api.passed('POST', ({ path }) => path === '/v1/urls').length
+    doors.api.reset()
+    const [link, again, other] = await Promise.all([client.link(one), client.link(one), client.link(two)])
+    expect([again === link, other.url === link.url, asked()]).toEqual([true, false, 1])
+    await client.url(one)
+    expect(asked()).toBe(1)
+    await client.url(one, { fresh: true })
+    expect(asked()).toBe(2)
+
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    vi.setSystemTime(Date.now() + (link.expiresAt.getTime() - Date.now()) * 0.85)
+    await client.url(two)
+    expect(asked()).toBe(2)
+    vi.setSystemTime(Date.now() + (link.expiresAt.getTime() - Date.now()) * 0.85)
+    await client.url(two)
+    expect(asked()).toBe(3)
+  })
+
+  it('have no link that a failure would leave behind', async () => {
+    const { id } = await client.upload(picture(512).file, { collection })
+    doors.api.guard = ({ path }) => (path === '/v1/urls' ? 'pass' : 'cut')
+    const unknown = `${id.slice(0, -4)}0000`
+    await expect(client.url(unknown)).rejects.toMatchObject({ code: 'asset_not_found' })
+    await expect(client.url(unknown)).rejects.toMatchObject({ code: 'asset_not_found' })
+    expect(doors.api.passed('POST', ({ path }) => path === '/v1/urls')).toHaveLength(2)
+  })
+})
+
+describe('what is refused', () => {
+  it.each([
+    ['too large', () => picture(21 * mebibyte).file, 'content_too_large', 413],
+    ['empty', () => new File([], 'empty.png', { type: 'image/png' }), 'content_empty', 422],
+    [
+      'of a type that the collection does not take',
+      () => new File(['%PDF'], 'a.pdf', { type: 'application/pdf' }),
+      'content_type_refused',
+      422,
+    ],
+  ])('is refused before a byte moves: %s', async (_, file, code, status) => {
+    const error = await client.upload(file(), { collection }).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(KeepsakeClientError)
+    expect(error).toMatchObject({
+      code,
+      status,
+      requestId: expect.stringMatching(/./),
+      detail: expect.stringMatching(/./),
+    })
+    expect(doors.bucket.passages).toEqual([])
+  })
+
+  it('is refused for what it turned out to be, and nothing of it stays', async () => {
+    const before = await doors.objects()
+    const page = new File(['<!doctype html><title>no picture</title>'], 'a.png', { type: 'image/png' })
+    await expect(client.upload(page, { collection })).rejects.toMatchObject({
+      code: 'content_type_refused',
+      status: 422,
+    })
+    expect(await doors.objects()).toEqual(before)
+  })
+
+  it('is told as the server said it, and what is no Keepsake as that', async () => {
+    const stranger = createClient({ url: doors.api.url, token: 'nobody' })
+    await expect(stranger.list(collection)).rejects.toMatchObject({ code: 'unauthenticated', status: 401 })
+    const server = createServer((_, response) => response.writeHead(200).end('<h1>Welcome</h1>'))
+    onTestFinished(() => void server.close())
+    const elsewhere = createClient({ url: `http://127.0.0.1:${await listenOnLoopback(server)}` })
+    await expect(elsewhere.list(collection)).rejects.toMatchObject({ code: 'unexpected_answer', status: 200 })
   })
 })

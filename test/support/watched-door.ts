@@ -13,12 +13,15 @@ export type Passage = {
   status: number
 }
 
-/** What is done with a request before anybody behind the door sees it. */
-export type Guard = (passage: Passage) => Promise<'pass' | 'spoil' | 'cut'> | 'pass' | 'spoil' | 'cut'
+/** `spoil`: its signature is made wrong. `cut`: it never arrives. `swallow`: it arrives, and its answer gets lost. */
+export type Verdict = 'pass' | 'spoil' | 'cut' | 'swallow'
+
+/** What is done with a request, decided before anybody behind the door sees it. */
+export type Guard = (passage: Passage) => Promise<Verdict> | Verdict
 
 /**
- * A door in front of a server: counts what comes through, and may hold a request, cut its connection or spoil its
- * signature. Where it leads is told once that is known.
+ * A door in front of a server: counts what comes through, and may hold a request, lose it or spoil it. Where it leads is
+ * told once that is known.
  */
 export class WatchedDoor {
   readonly url: string
@@ -80,13 +83,14 @@ export class WatchedDoor {
     incoming.on('data', (chunk: Buffer) => {
       passage.received += chunk.length
     })
-    this.#answer(onward, outgoing, passage)
+    this.#answer(onward, outgoing, passage, verdict === 'swallow')
     incoming.pipe(onward)
   }
 
-  #answer(onward: ClientRequest, outgoing: ServerResponse, passage: Passage): void {
+  #answer(onward: ClientRequest, outgoing: ServerResponse, passage: Passage, isLost: boolean): void {
     onward.on('response', (answer) => {
       passage.status = answer.statusCode ?? 0
+      if (isLost) return void outgoing.destroy()
       outgoing.writeHead(passage.status, answer.rawHeaders)
       answer.pipe(outgoing)
       answer.on('error', () => outgoing.destroy())
