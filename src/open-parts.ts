@@ -67,6 +67,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       collections: config.collections,
       spoolDir: folder.spool,
       logger,
+      uploads: config.uploads,
       expiresIn: config.urls.expiresIn,
       baseUrl: config.urls.baseUrl,
       giveUpAfter,
@@ -148,7 +149,13 @@ async function startStore(
 ): Promise<EmbeddedS3> {
   const { host } = config.http
   const port = store.port ?? (await preferredPort(await folder.recall(portName, z.int()), host))
-  const options = { dir: folder.path('objects'), host, credentials, buckets: [store.bucket] }
+  const options = {
+    dir: folder.path('objects'),
+    host,
+    credentials,
+    buckets: [store.bucket],
+    origins: config.http.corsOrigins,
+  }
   const server = await startEmbeddedS3({ ...options, port })
     .catch((error: unknown) => {
       // Somebody took the remembered port in between; one that was asked for by name is not exchanged silently.

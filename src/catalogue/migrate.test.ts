@@ -53,7 +53,12 @@ async function migrateWith(url: string, known: readonly Migration[]): Promise<vo
   }
 }
 
-const second: Migration = { id: 2, name: 'second', sql: 'create table keepsake.second (x int)' }
+/** One that this version does not know yet. */
+const next: Migration = {
+  id: Math.max(...migrations.map(({ id }) => id)) + 1,
+  name: 'next',
+  sql: 'create table keepsake.next (x int)',
+}
 const applied = 'select id, name from keepsake.migrations order by id'
 
 describe('migrations', () => {
@@ -78,25 +83,25 @@ describe('migrations', () => {
   it('are applied in order by a newer version, once', async () => {
     const { url, admin } = await fresh()
     await open(url)
-    await Promise.all([migrateWith(url, [...migrations, second]), migrateWith(url, [...migrations, second])])
-    expect(await admin(applied)).toEqual([...migrations, second].map(({ id, name }) => ({ id, name })))
+    await Promise.all([migrateWith(url, [...migrations, next]), migrateWith(url, [...migrations, next])])
+    expect(await admin(applied)).toEqual([...migrations, next].map(({ id, name }) => ({ id, name })))
   })
 
   it('leave nothing behind where one of them fails', async () => {
     const { url, admin } = await fresh()
     await open(url)
-    const failing = { ...second, sql: `${second.sql}; select 1/0` }
+    const failing = { ...next, sql: `${next.sql}; select 1/0` }
     await expect(migrateWith(url, [...migrations, failing])).rejects.toThrow()
     expect(await admin(applied)).toHaveLength(migrations.length)
-    expect(await admin("select to_regclass('keepsake.second') as found")).toEqual([{ found: null }])
+    expect(await admin("select to_regclass('keepsake.next') as found")).toEqual([{ found: null }])
   })
 
   it('refuse a database that a newer version migrated', async () => {
     const { url } = await fresh()
-    await migrateWith(url, [...migrations, second])
+    await migrateWith(url, [...migrations, next])
     await expect(open(url)).rejects.toMatchObject({
       code: 'invalid_setting',
-      message: expect.stringMatching(/newer Keepsake.*2 'second'/),
+      message: expect.stringMatching(/newer Keepsake.* 'next'/),
     })
   })
 

@@ -22,13 +22,14 @@ export async function localInstallation(env: Io['env'], cwd = process.cwd()): Pr
 async function openInstallation(config: ResolvedConfig, logger: Logger): Promise<OpenInstallation> {
   const { keepsake, folder } = await openKeepsake(config, logger)
   logger.info(describeConfig(config), 'open')
-  const { apiKey, jwt, host, port } = config.http
+  const { apiKey, corsOrigins, jwt, host, port } = config.http
   const generatedApiKey = apiKey === null ? await folder.apiKey() : null
   const app = createHttpApp({
     keepsake,
     auth: { apiKeys: [apiKey?.reveal() ?? generatedApiKey ?? ''], ...(jwt ? { jwt: jwtSettings(jwt) } : {}) },
     logger,
     version,
+    corsOrigins,
   })
   return {
     app,

@@ -6,7 +6,7 @@ import { type Doors, openDoors, partsTaken } from '../../test/support/doors.ts'
 import { listenOnLoopback } from '../../test/support/listen.ts'
 import { pictureBytes } from '../../test/support/picture.ts'
 import type { Passage, Verdict } from '../../test/support/watched-door.ts'
-import { type Client, createClient, KeepsakeClientError } from './index.ts'
+import { type Client, createClient, KeepsakeClientError, type UploadOptions } from './index.ts'
 
 const mebibyte = 1024 * 1024
 const collection = 'pictures'

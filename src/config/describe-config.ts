@@ -25,6 +25,7 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
     collections: [...config.collections.keys()].join(', '),
     importAllowHosts: config.imports.allowHosts.join(', '),
     importAllowHttp: config.imports.allowHttp,
+    allowedOrigins: config.http.corsOrigins.join(', '),
     urlExpiresIn: config.urls.expiresIn,
     baseUrl: config.urls.baseUrl,
     http: `${config.http.host}:${config.http.port}`,

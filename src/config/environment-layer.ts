@@ -24,11 +24,16 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
     },
     embeddedS3: { port: settings.KEEPSAKE_S3_PORT },
     imports: { allowHosts: settings.KEEPSAKE_IMPORT_ALLOW_HOSTS, allowHttp: settings.KEEPSAKE_IMPORT_ALLOW_HTTP },
+    uploads: {
+      partThreshold: settings.KEEPSAKE_UPLOAD_PART_THRESHOLD,
+      partSize: settings.KEEPSAKE_UPLOAD_PART_SIZE,
+    },
     urls: { expiresIn: settings.S3_PRESIGNED_URL_EXPIRATION },
     http: {
       port: settings.PORT,
       host: settings.HOST,
       apiKey: settings.KEEPSAKE_API_KEY,
+      corsOrigins: settings.KEEPSAKE_ALLOWED_ORIGINS,
       jwt: {
         secret: settings.KEEPSAKE_JWT_SECRET,
         jwksUrl: settings.KEEPSAKE_JWKS_URL,

@@ -40,12 +40,20 @@ export const configSchema = z.strictObject({
       giveUpAfter: z.union([z.number(), z.string()]).optional(),
     })
     .optional(),
+  uploads: z
+    .strictObject({
+      partThreshold: value.size.optional(),
+      partSize: value.partSize.optional(),
+      resumeWithin: z.union([z.number(), z.string()]).optional(),
+    })
+    .optional(),
   urls: z.strictObject({ expiresIn: value.urlSeconds.optional() }).optional(),
   http: z
     .strictObject({
       port: value.port.optional(),
       host: value.host.optional(),
       apiKey: value.headerToken.optional(),
+      corsOrigins: value.originList.optional(),
       jwt: z
         .strictObject({
           secret: value.anyText.optional(),
@@ -107,6 +115,15 @@ export type KeepsakeConfig = {
     /** When to give up an import whose source does not say when it dies; seconds or a text. Default: `'24h'`. */
     readonly giveUpAfter?: number | string
   }
+  /** Uploads straight from a browser to the bucket. */
+  readonly uploads?: {
+    /** From which size on a file goes in parts; bytes or a text. Default: `'16 MiB'`. */
+    readonly partThreshold?: number | string
+    /** A part's size, 5 MiB to 5 GiB; more where 10,000 parts would not suffice. Default: `'16 MiB'`. */
+    readonly partSize?: number | string
+    /** How long an upload in parts may be gone on with; seconds or a text, an hour to a week. Default: `'24h'`. */
+    readonly resumeWithin?: number | string
+  }
   readonly urls?: {
     /** How long a signed link lives, 1 to 3600 seconds. Default: 3600. */
     readonly expiresIn?: number
@@ -118,6 +135,8 @@ export type KeepsakeConfig = {
     readonly host?: string
     /** Default: one that is generated in the data folder. */
     readonly apiKey?: string
+    /** Whose pages may call the API, and send to and read from the embedded S3: `https://app.example`. Default: none. */
+    readonly corsOrigins?: readonly string[]
     /** Users' tokens, signed with a shared secret or with the keys of an address, never both. */
     readonly jwt?: {
       readonly secret?: string

@@ -16,6 +16,8 @@ import { found, foundSecret, Problems, pathOf } from './problems.ts'
 import type { EmbeddedS3Config, JwtConfig, ResolvedConfig, S3Config } from './resolved-config.ts'
 import { Secret } from './secret.ts'
 
+const mebibyte = 1024 * 1024
+
 export type ConfigSources = {
   /** Given in code. */
   readonly config?: KeepsakeConfig
@@ -62,6 +64,11 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
       allowHttp: pick((layer) => layer.imports?.allowHttp) ?? false,
       giveUpAfter: resolveGiveUpAfter(pick((layer) => layer.imports?.giveUpAfter) ?? '24h', problems),
     },
+    uploads: {
+      partThreshold: pick((layer) => layer.uploads?.partThreshold) ?? 16 * mebibyte,
+      partSize: pick((layer) => layer.uploads?.partSize) ?? 16 * mebibyte,
+      resumeWithin: resolveResumeWithin(pick((layer) => layer.uploads?.resumeWithin) ?? '24h', problems),
+    },
     urls: {
       expiresIn: pick((layer) => layer.urls?.expiresIn) ?? 3600,
       baseUrl: pick((layer) => layer.s3?.baseUrl) ?? null,
@@ -70,6 +77,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
       port: pick((layer) => layer.http?.port) ?? 8000,
       host: pick((layer) => layer.http?.host) ?? '127.0.0.1',
       apiKey: apiKey === undefined ? null : new Secret(apiKey),
+      corsOrigins: pick((layer) => layer.http?.corsOrigins) ?? [],
       jwt: resolveJwt(pick),
     },
     logLevel: pick((layer) => layer.logLevel) ?? 'info',
@@ -199,6 +207,21 @@ function resolveCollections(layers: readonly ParsedConfig[], problems: Problems)
   return collections
 }
 
+/** Longer than a link lives, and no longer than stores keep parts that nobody joins. */
+function resolveResumeWithin(given: number | string, problems: Problems): number {
+  try {
+    const seconds = parseDuration(given)
+    if (seconds >= 3600 && seconds <= 7 * 86_400) return seconds
+  } catch {
+    // Said below, with the setting's name.
+  }
+  problems.add(
+    'uploads.resumeWithin',
+    `uploads.resumeWithin is ${found(given)}. Allowed is a number of seconds from 3600 to 604800, or a text such as '24h'.`,
+  )
+  return 3600
+}
+
 function resolveGiveUpAfter(given: number | string, problems: Problems): number {
   try {
     const seconds = parseDuration(given)
@@ -220,6 +243,11 @@ function findWarnings(config: ResolvedConfig, env: Environment): string[] {
   if (keys && 'secret' in keys && Buffer.byteLength(keys.secret.reveal()) < 32) {
     warnings.push('KEEPSAKE_JWT_SECRET has fewer than 32 bytes, which HS256 asks for (RFC 7518, section 3.2).')
   }
+  if (keys && 'jwksUrl' in keys && !isBeyondReach(new URL(keys.jwksUrl))) {
+    warnings.push(
+      'KEEPSAKE_JWKS_URL is plain http: whoever sits between can hand out keys of his own and sign in as anybody. Use https.',
+    )
+  }
   for (const name of Object.keys(env)) {
     if (
       !name.startsWith('KEEPSAKE_') ||
@@ -231,4 +259,9 @@ function findWarnings(config: ResolvedConfig, env: Environment): string[] {
     warnings.push(`${name} is not a setting of Keepsake.`)
   }
   return warnings
+}
+
+/** Https, or this very machine: nobody sits between. */
+function isBeyondReach({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 }

@@ -52,6 +52,14 @@ export type ResolvedConfig = {
     /** Seconds. */
     readonly giveUpAfter: number
   }
+  readonly uploads: {
+    /** Bytes. */
+    readonly partThreshold: number
+    /** Bytes. */
+    readonly partSize: number
+    /** Seconds. */
+    readonly resumeWithin: number
+  }
   readonly urls: {
     /** Seconds. */
     readonly expiresIn: number
@@ -63,6 +71,8 @@ export type ResolvedConfig = {
     readonly host: string
     /** Null: the one that is generated in the data folder. */
     readonly apiKey: Secret | null
+    /** As a browser spells them. */
+    readonly corsOrigins: readonly string[]
     readonly jwt: JwtConfig | null
   }
   readonly logLevel: NonNullable<KeepsakeConfig['logLevel']>

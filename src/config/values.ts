@@ -62,6 +62,19 @@ export const size = described(
   "a number of bytes, or a text such as '10 MB'",
 )
 
+const mebibyte = 1024 * 1024
+
+/** AWS, "Amazon S3 multipart upload limits". */
+export const partSize = described(
+  size.pipe(
+    z
+      .number()
+      .min(5 * mebibyte)
+      .max(5 * 1024 * mebibyte),
+  ),
+  "a size from '5 MiB' to '5 GiB'",
+)
+
 export const folder = described(
   z
     .string()
@@ -116,6 +129,26 @@ export const keysAddress = described(
     return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password
   }),
   'an http or https URL without a user',
+)
+
+/** RFC 6454, section 6.2: as a browser spells it, so that comparing texts is enough. */
+const origin = z.string().transform((text, context) => {
+  const url = URL.parse(text.trim())
+  const exact = url && /^https?:$/.test(url.protocol) && !text.includes('*') && `${url.origin}/` === url.href
+  if (exact) return url.origin
+  context.addIssue({ code: 'custom', message: 'not an origin' })
+  return z.NEVER
+})
+
+export const originList = described(
+  z
+    .union([
+      z.array(z.string()),
+      z.string().transform((text) => text.split(',').filter((entry) => entry.trim() !== '')),
+    ])
+    .pipe(z.array(origin)),
+  'origins separated by commas, each a scheme, a host and a port where it is not the usual one, such as ' +
+    'https://app.example or http://localhost:5173, without a path or a wildcard',
 )
 
 export const databaseUrl = described(

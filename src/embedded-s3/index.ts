@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { Credentials } from './authentication.ts'
+import { type CorsRule, corsXml, parseCors } from './cors.ts'
 import { isBucketName } from './keys.ts'
 import { bucketDefaults, type RequestInfo, S3Server } from './server.ts'
 import { FolderStore } from './store/folder-store.ts'
@@ -22,6 +23,11 @@ export type EmbeddedS3Options = {
   readonly credentials: Credentials
   /** Made at the start where they are missing. */
   readonly buckets?: readonly string[]
+  /**
+   * Whose pages may read and write those buckets (CORS), as a browser spells an origin. Rules that a bucket was given by
+   * a request are left alone. Default: as it was.
+   */
+  readonly origins?: readonly string[]
   /** Whether an acknowledged write survives a power cut. Default: true. */
   readonly fsync?: boolean
   /** Milliseconds a client may go without sending or taking anything to speak of. Default: 30,000. */
@@ -70,6 +76,7 @@ export async function startEmbeddedS3(options: EmbeddedS3Options): Promise<Embed
   try {
     for (const name of options.buckets ?? [])
       await store.createBucket(name, bucketDefaults(options.blockPublicAccess ?? true))
+    if (options.origins !== undefined) await allowOrigins(store, options.buckets ?? [], options.origins)
     const idleTimeout = options.idleTimeoutMs ?? 30_000
     const now = options.now ?? Date.now
     const { onRequest, behindTls = false, blockPublicAccess = true, legacyForms = false } = options
@@ -92,6 +99,26 @@ export async function startEmbeddedS3(options: EmbeddedS3Options): Promise<Embed
   } catch (error) {
     await store.close()
     throw error
+  }
+}
+
+/** By this name the rule is known that follows an option, and not a request. */
+const ruleOfOptions = 'origins-of-the-installation'
+
+async function allowOrigins(store: FolderStore, buckets: readonly string[], origins: readonly string[]): Promise<void> {
+  const rule: CorsRule = {
+    id: ruleOfOptions,
+    origins,
+    methods: ['GET', 'HEAD', 'PUT'],
+    headers: ['*'],
+    exposed: ['ETag', 'Content-Length', 'Content-Range', 'x-amz-request-id'],
+    maxAge: '600',
+  }
+  const wanted = origins.length === 0 ? undefined : corsXml([rule])
+  for (const bucket of buckets) {
+    const found = store.bucket(bucket)?.settings.cors
+    if (found === wanted || (found !== undefined && parseCors(found)[0]?.id !== ruleOfOptions)) continue
+    await store.configure(bucket, 'cors', wanted)
   }
 }
 

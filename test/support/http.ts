@@ -27,7 +27,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
   const lines: string[] = []
   const logger = createLogger({ level: 'debug', output: { write: (line) => lines.push(line) } })
   const { wrap, stopTimeout, auth = { apiKeys: [apiKey] }, corsOrigins, publicMetrics, ...keepsakeOptions } = options
-  const parts = await openTestParts(keepsakeOptions)
+  const parts = await openTestParts({ ...keepsakeOptions, ...(corsOrigins ? { corsOrigins } : {}) })
   const real = parts.keepsake
   const keepsake = wrap ? wrap(real) : real
   const app = createHttpApp({ auth, logger, version: '1.2.3', corsOrigins, publicMetrics, keepsake })

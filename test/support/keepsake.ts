@@ -24,6 +24,8 @@ export type TestKeepsakeOptions = {
   /** Seconds a caller waits. */
   readonly patience?: number
   readonly uploads?: KeepsakeParts['uploads']
+  /** Whose pages may send to the bucket. */
+  readonly corsOrigins?: readonly string[]
   readonly sweepEverySeconds?: number
   /** The address by which links lead to the bucket; it is told where the bucket is. */
   readonly bucketDoor?: { readonly url: string; target: number }
@@ -50,7 +52,13 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
       : await openPostgres({ connectionString: databaseUrl })
   const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
   const bucket = 'test-bucket'
-  const s3 = await startEmbeddedS3({ dir: join(dir, 'objects'), credentials, buckets: [bucket], fsync: false })
+  const s3 = await startEmbeddedS3({
+    dir: join(dir, 'objects'),
+    credentials,
+    buckets: [bucket],
+    fsync: false,
+    origins: options.corsOrigins ?? [],
+  })
   const { bucketDoor } = options
   if (bucketDoor) bucketDoor.target = s3.port
   const publicEndpoint = bucketDoor ? { publicEndpoint: bucketDoor.url } : {}

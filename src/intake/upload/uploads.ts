@@ -10,7 +10,7 @@ import {
   newAssetId,
   type UploadTerms,
 } from '../../media/index.ts'
-import { type ObjectStore, planParts } from '../../stores/index.ts'
+import { type ObjectStore, type PartRange, planParts } from '../../stores/index.ts'
 import { confirm } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
@@ -123,10 +123,9 @@ export class Uploads {
     if (record.state !== 'pending' || record.upload === null) {
       return { asset: record, upload: null, uploadedParts: [] }
     }
-    const { asset, upload } = await this.#renewed(record, actor)
-    const arrived = await arrivedParts(this.#parts.store, asset, this.#stopping.signal)
-    const uploadedParts = (arrived ?? []).map(({ partNumber, etag, size }) => ({ partNumber, etag, size }))
-    return { asset, upload, uploadedParts }
+    const arrived = (await arrivedParts(this.#parts.store, record, this.#stopping.signal)) ?? []
+    const uploadedParts = arrived.map(({ partNumber, etag, size }) => ({ partNumber, etag, size }))
+    return { ...(await this.#renewed(record, actor, uploadedParts)), uploadedParts }
   }
 
   /**
@@ -301,25 +300,24 @@ export class Uploads {
     return { asset: now, upload: this.#ticket(now) }
   }
 
-  #ticket(record: AssetRecord): UploadTicket {
+  #ticket(record: AssetRecord, arrived: readonly UploadedPart[] = []): UploadTicket {
     const { store } = this.#parts
     const { terms } = open(record)
     if (terms.partSize === null) return signWhole(store, record, this.#signing)
-    const ranges = rangesOf(terms)
     return {
       strategy: 'multipart',
       partSize: terms.partSize,
-      partCount: ranges.length,
-      parts: signParts(store, record, ranges.slice(0, firstParts), this.#signing),
+      partCount: rangesOf(terms).length,
+      parts: signParts(store, record, firstMissing(terms, arrived), this.#signing),
       expiresAt: record.until ?? this.#parts.clock.now(),
     }
   }
 
-  async #renewed(record: AssetRecord, actor: Actor) {
+  async #renewed(record: AssetRecord, actor: Actor, arrived: readonly UploadedPart[] = []) {
     const { terms } = open(record)
-    const parts = terms.partSize === null ? null : Math.min(rangesOf(terms).length, firstParts)
+    const parts = terms.partSize === null ? null : firstMissing(terms, arrived).length
     const now = await this.#extend(record, parts, actor)
-    return { asset: now, upload: this.#ticket(now) }
+    return { asset: now, upload: this.#ticket(now, arrived) }
   }
 
   /** More time for the client, before it is given links that need it. */
@@ -439,6 +437,13 @@ export class Uploads {
       logger.warn({ asset: record.id, code: problem.code, err: problem }, 'what an upload left is removed later')
     }
   }
+}
+
+function firstMissing(terms: UploadTerms, arrived: readonly UploadedPart[]): PartRange[] {
+  const sizes = new Map(arrived.map(({ partNumber, size }) => [partNumber, size]))
+  return rangesOf(terms)
+    .filter(({ partNumber, start, end }) => sizes.get(partNumber) !== end - start)
+    .slice(0, firstParts)
 }
 
 /** What a client is told of an upload that is over; a pending one goes on. */
