@@ -236,22 +236,20 @@ describe('a page that comes back', () => {
     expect(await storedHash(asset.id)).toBe(hashOf(bytes))
   })
 
-  it.each([
+  const others: readonly [what: string, options: Partial<UploadOptions> & { readonly lastModified?: number }][] = [
     ['another file of the same name', { lastModified: 4711 }],
     ['one that is sent elsewhere', { attributes: { album: 'winter' } }],
     ['one that is to start anew', { resumable: false }],
     ['another user', { owner: 'grace' }],
-  ])(
-    'begins anew for %s',
-    async (_, { owner, lastModified, ...options }: { owner?: string; lastModified?: number }) => {
-      const { file } = picture(16 * mebibyte)
-      await leaveHalfWay(file)
-      const page = await anotherPage(owner)
-      const same = new File([file], file.name, { type: file.type, lastModified: lastModified ?? file.lastModified })
-      await page.upload(same, { collection, ...options })
-      expect(partsTaken(doors.bucket)).toEqual([1, 2, 3, 4])
-    },
-  )
+  ]
+  it.each(others)('begins anew for %s', async (_, { owner, lastModified, ...options }) => {
+    const { file } = picture(16 * mebibyte)
+    await leaveHalfWay(file)
+    const page = await anotherPage(owner)
+    const same = new File([file], file.name, { type: file.type, lastModified: lastModified ?? file.lastModified })
+    await page.upload(same, { collection, ...options })
+    expect(partsTaken(doors.bucket)).toEqual([1, 2, 3, 4])
+  })
 
   it('begins anew where the upload is gone', async () => {
     const { file } = picture(16 * mebibyte)
