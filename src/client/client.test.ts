@@ -96,6 +96,15 @@ describe('upload', () => {
     expect(await storedHash(asset.id)).toBe(hashOf(bytes))
   })
 
+  it('reports to nobody who does not have the upload in hand yet', async () => {
+    let mine: unknown
+    const seen: unknown[] = []
+    const upload = client.upload(picture(512).file, { collection, onProgress: () => seen.push(mine) })
+    mine = upload
+    await upload
+    expect(seen).toEqual([upload, upload])
+  })
+
   it('asks for a fresh URL where one has expired, of a whole and of a part', async () => {
     for (const [size, requests] of [
       [1024, [403, 200]],

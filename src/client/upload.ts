@@ -91,8 +91,10 @@ class Transfer {
     if (key) underWay.add(key)
     try {
       signal.throwIfAborted()
+      const begun = await this.#recall()
+      // Not before: whoever is told then has the upload in hand.
       this.#report()
-      const ticket = (await this.#recall()) ?? (await this.#begin())
+      const ticket = begun ?? (await this.#begin())
       let { asset } = ticket
       id = asset.id
       if (asset.state === 'pending') {

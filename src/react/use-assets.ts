@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
-import type { Asset, ListQuery } from '../client/index.ts'
+import { type Asset, KeepsakeClientError, type ListQuery } from '../client/index.ts'
 import { useKeepsake } from './provider.ts'
 
 export type UseAssets = {
@@ -84,6 +84,8 @@ export function useAssets(collection: string, query: Omit<ListQuery, 'cursor'> =
     try {
       await client.remove(id)
     } catch (problem) {
+      // Somebody else was faster: it is as gone as it should be.
+      if (problem instanceof KeepsakeClientError && problem.code === 'asset_not_found') return
       removed.current.delete(id)
       setListing((before) => ({
         ...before,

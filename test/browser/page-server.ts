@@ -8,7 +8,8 @@ async function bundle(name: string): Promise<string> {
   const built = await build({
     configFile: false,
     logLevel: 'silent',
-    define: { 'process.env.NODE_ENV': '"production"' },
+    // As in development: React then runs effects twice, which is what breaks first.
+    define: { 'process.env.NODE_ENV': '"development"' },
     build: {
       ...{ write: false, minify: false, modulePreload: false, target: 'es2024' },
       rollupOptions: { input: join(import.meta.dirname, 'pages', name) },

@@ -13,8 +13,11 @@ export type Passage = {
   status: number
 }
 
-/** `spoil`: its signature is made wrong. `cut`: it never arrives. `swallow`: it arrives, and its answer gets lost. */
-export type Verdict = 'pass' | 'spoil' | 'cut' | 'swallow'
+/**
+ * `spoil`: its signature is made wrong. `unauthorized`: its token is. `cut`: it never arrives. `swallow`: it arrives, and
+ * its answer gets lost.
+ */
+export type Verdict = 'pass' | 'spoil' | 'unauthorized' | 'cut' | 'swallow'
 
 /** What is done with a request, decided before anybody behind the door sees it. */
 export type Guard = (passage: Passage) => Promise<Verdict> | Verdict
@@ -79,7 +82,11 @@ export class WatchedDoor {
     if (verdict === 'cut' || outgoing.destroyed) return void incoming.socket.destroy()
     const spoilt = search.replace(/(X-Amz-Signature=)[0-9a-f]{8}/, '$100000000')
     const path = pathname + (verdict === 'spoil' ? spoilt : search)
-    const onward = request({ host: '127.0.0.1', port: this.target, method, path, headers: incoming.rawHeaders })
+    const headers =
+      verdict === 'unauthorized'
+        ? incoming.rawHeaders.map((text) => (text.startsWith('Bearer ') ? 'Bearer nobody' : text))
+        : incoming.rawHeaders
+    const onward = request({ host: '127.0.0.1', port: this.target, method, path, headers })
     incoming.on('data', (chunk: Buffer) => {
       passage.received += chunk.length
     })
