@@ -98,10 +98,7 @@ function compile(): void {
     ...doors.flatMap((door, index) => (documented[door] ?? []).map((name) => `void door${index}.${name}`)),
   ]
   writeFileSync(join(temp, 'consumer.ts'), consumer.join('\n'))
-  const readme = readFileSync(join(root, 'README.md'), 'utf8')
-  const snippets = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].flatMap((match) => match[1] ?? [])
-  for (const [index, text] of snippets.entries())
-    writeFileSync(join(temp, `readme-${index + 1}.ts`), `${text}\nexport {}\n`)
+  writeSnippets('README.md', temp)
   writeFileSync(
     join(temp, 'tsconfig.json'),
     JSON.stringify({
@@ -117,12 +114,34 @@ function compile(): void {
       include: ['*.ts'],
     }),
   )
-  const { stdout, error } = spawnSync(bin('tsc'), ['-p', '.', '--pretty', 'false'], { cwd: temp, encoding: 'utf8' })
-  if (error) throw error
-  const ours = stdout
-    .split('\n')
-    .filter((line) => new RegExp(`^(?:node_modules/${manifest.name}/|[\\w-]+\\.ts|error)`).test(line))
+  const page = join(temp, 'page')
+  mkdirSync(page)
+  writeSnippets('docs/browser.md', page)
+  writeFileSync(
+    join(page, 'tsconfig.json'),
+    JSON.stringify({
+      extends: '../tsconfig.json',
+      compilerOptions: { lib: ['es2024', 'dom'], jsx: 'react-jsx', types: [] },
+      include: ['*'],
+    }),
+  )
+  const ours = ['.', 'page'].flatMap(compileProject)
   if (ours.length > 0) throw new Error(`The types do not hold for a user of the package:\n${ours.join('\n')}`)
+}
+
+/** Every block of TypeScript in a page of the documentation, each as a module of its own. */
+function writeSnippets(document: string, folder: string): void {
+  const text = readFileSync(join(root, document), 'utf8')
+  for (const [index, [, type, code]] of [...text.matchAll(/^```(tsx?)\n([\s\S]*?)^```$/gm)].entries())
+    writeFileSync(join(folder, `snippet-${index + 1}.${type}`), `${code}\nexport {}\n`)
+}
+
+/** The complaints that are about this package or its documentation. */
+function compileProject(project: string): string[] {
+  const { stdout, error } = spawnSync(bin('tsc'), ['-p', project, '--pretty', 'false'], { cwd: temp, encoding: 'utf8' })
+  if (error) throw error
+  const ours = new RegExp(`^(?:node_modules/${manifest.name}/|(?:page/)?[\\w-]+\\.tsx?|error)`)
+  return stdout.split('\n').filter((line) => ours.test(line))
 }
 
 function load(): void {

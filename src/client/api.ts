@@ -45,7 +45,8 @@ export function createApi({ url, token, getToken }: ApiOptions): Api {
           ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
-        body: body === undefined ? null : JSON.stringify(body),
+        // Of undefined it makes undefined: no body.
+        body: JSON.stringify(body),
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
       })
       answer = parse(await response.text())

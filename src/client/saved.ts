@@ -14,7 +14,7 @@ type Database = {
   close(): void
 }
 type Opening = Request<Database> & { onupgradeneeded: (() => void) | null }
-declare const indexedDB: { open(name: string, version: number): Opening } | undefined
+declare const indexedDB: { open(name: string, version: number): Opening }
 
 const name = 'keepsake'
 /** Milliseconds: what S3's lifecycle rules usually leave to an upload that nobody finishes. */
@@ -34,9 +34,8 @@ export async function forget(key: string): Promise<void> {
   await withStore((store) => store.delete(key))
 }
 
-/** Without IndexedDB, or where a private window forbids it, nothing is remembered, and nothing fails. */
+/** Where there is no IndexedDB, or a private window forbids it, nothing is remembered, and nothing fails. */
 async function withStore<T>(work: (store: Store) => Request<T>): Promise<T | undefined> {
-  if (typeof indexedDB === 'undefined') return undefined
   try {
     const opening = indexedDB.open(name, 1)
     opening.onupgradeneeded = () => opening.result.createObjectStore(name)

@@ -248,6 +248,38 @@ describe('MediaAudio and MediaVideo', () => {
     expect(await look('audio', 'paused')).toBe(false)
   })
 
+  it('are left alone while they play, and renewed without a jump once they do not', async () => {
+    await keep(tone(60), 'tone.wav')
+    await show({ linksExpireIn: 3 })
+    await until(
+      () => look<number>('audio', 'readyState'),
+      (state) => state >= 2,
+    )
+    const first = await look<string>('audio', 'src')
+    await page.locator('audio').evaluate((audio) => {
+      Reflect.set(audio, 'currentTime', 20)
+      return Reflect.get(audio, 'play').call(audio)
+    })
+    await until(
+      async () => (await fetch(first)).status,
+      (answer) => answer === 403,
+    )
+    expect(await look('audio', 'src')).toBe(first)
+    expect(await look('audio', 'paused')).toBe(false)
+    await page.locator('audio').evaluate((audio) => Reflect.get(audio, 'pause').call(audio))
+    const stopped = await look<number>('audio', 'currentTime')
+    await until(
+      () => look<string>('audio', 'src'),
+      (src) => src !== first,
+    )
+    await until(
+      () => look<number>('audio', 'readyState'),
+      (state) => state >= 2,
+    )
+    expect(await look<number>('audio', 'currentTime')).toBeCloseTo(stopped, 1)
+    expect(await look('audio', 'paused')).toBe(true)
+  })
+
   it('play what a browser has recorded, also where the first link fails', async () => {
     const film = Buffer.from(await page.evaluate<string>(record), 'base64')
     await keep(film, 'film.webm')

@@ -44,7 +44,7 @@ function Uploads({ onStored }: { onStored: () => void }) {
 }
 
 function Media({ asset }: { asset: Asset }) {
-  if (asset.kind === 'video') return <MediaVideo asset={asset.id} muted controls />
+  if (asset.kind === 'video') return <MediaVideo asset={asset} muted controls />
   if (asset.kind === 'audio') return <MediaAudio asset={asset.id} controls />
   return <MediaImage asset={asset.id} alt={asset.filename ?? ''} />
 }
