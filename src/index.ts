@@ -27,7 +27,6 @@ export {
 export type {
   AssetUrl,
   ImportRequest,
-  Keepsake,
   ListRequest,
   NamedPart,
   PartHealth,

@@ -1,9 +1,23 @@
 import { composeKeepsake } from './compose.ts'
 import { type ConfigSources, type KeepsakeConfig, type ResolvedConfig, resolveConfig } from './config/index.ts'
 import type { DataFolder } from './data-folder/index.ts'
+import type { Handler, HandlerOptions } from './http/index.ts'
 import { type Logger, silentLogger } from './logger.ts'
 import { openParts } from './open-parts.ts'
-import type { Keepsake } from './verbs.ts'
+import type { Keepsake as Composed } from './verbs.ts'
+
+/** A running Keepsake, opened by {@link createKeepsake}. */
+export interface Keepsake extends Composed {
+  /**
+   * The HTTP API as one web-standard function, for a route of another framework and with that app's own users.
+   *
+   * @example
+   * // Next: app/api/media/[...path]/route.ts
+   * const handle = keepsake.handler({ basePath: '/api/media', authorize })
+   * export { handle as GET, handle as POST, handle as DELETE }
+   */
+  handler(options: HandlerOptions): Handler
+}
 
 export type CreateOptions = {
   /** Default: says nothing. A pino logger fits. */
@@ -35,11 +49,21 @@ export async function openKeepsake(
   const { parts, folder } = await openParts(config, logger)
   for (const warning of config.warnings) logger.warn({}, warning)
   try {
-    return { keepsake: await composeKeepsake(parts), folder }
+    const composed = await composeKeepsake(parts)
+    return { keepsake: { ...composed, handler: (options) => lazyHandler(composed, options) }, folder }
   } catch (error) {
     await parts.jobs.stop().catch(() => {})
     await parts.store.close()
     await parts.release()
     throw error
+  }
+}
+
+/** The HTTP side is loaded with the first request: who only uses the library never pays for it. */
+function lazyHandler(keepsake: Composed, options: HandlerOptions): Handler {
+  let handler: Promise<Handler> | undefined
+  return async (request) => {
+    handler ??= import('./http/index.ts').then(({ createHandler }) => createHandler(keepsake, options))
+    return (await handler)(request)
   }
 }

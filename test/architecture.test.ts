@@ -13,8 +13,9 @@ const floors: readonly (readonly string[])[] = [
   ['media', 'clock.ts', 'logger.ts', 'version.ts'],
   ['embedded-s3', 'logging', 'stores', 'catalogue', 'jobs', 'data-folder', 'config'],
   ['intake', 'delivery', 'upkeep', 'bucket'],
-  ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-parts.ts', 'keepsake.ts', 'testing.ts', 'index.ts'],
+  ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-parts.ts', 'testing.ts'],
   ['http', 'console', 'demo'],
+  ['keepsake.ts', 'index.ts'],
   ['cli'],
 ]
 /** Who knows nothing of the rest, and could be a package of its own. */

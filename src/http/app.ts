@@ -5,7 +5,7 @@ import { methodNotAllowed } from 'hono/method-not-allowed'
 import type { Logger } from '../logger.ts'
 import { KeepsakeError } from '../media/index.ts'
 import type { Keepsake } from '../verbs.ts'
-import { type AuthSettings, createAuthenticator } from './auth.ts'
+import { type Authenticate, type Authorize, type AuthSettings, authorizedBy, createAuthenticator } from './auth.ts'
 import { jsonBodyLimit } from './body.ts'
 import { type HttpContext, type HttpEnv, isTrustedCaller } from './env.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -14,15 +14,18 @@ import { logRequests } from './request-log.ts'
 import { addAssetRoutes } from './routes/assets.ts'
 import { addAuditRoute } from './routes/audit.ts'
 import { addCollectionRoutes } from './routes/collections.ts'
+import { addContentRoute } from './routes/contents.ts'
 import { addDocsRoutes } from './routes/docs.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
+import { addUppyRoutes } from './routes/uppy.ts'
 
 export type HttpAppOptions = {
   readonly keepsake: Keepsake
-  readonly auth: AuthSettings
+  /** Keys and tokens, or how another app knows its users. */
+  readonly auth: AuthSettings | { readonly authorize: Authorize }
   readonly logger: Logger
   /** Keepsake's version, for the documentation and /healthz. */
   readonly version: string
@@ -30,6 +33,8 @@ export type HttpAppOptions = {
   readonly metrics?: Metrics
   /** Show /metrics to everybody. Default: to an API key only. */
   readonly publicMetrics?: boolean
+  /** The path that the app is mounted under, for addresses in answers. Default: none. */
+  readonly basePath?: string
   /** Origins whose pages may call, such as `https://app.example`. Default: none. */
   readonly corsOrigins?: readonly string[]
 }
@@ -73,6 +78,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
 
   app.use(logRequests(logger, metrics))
   app.use(secureHeaders)
+  if (options.basePath) app.use(underBase(options.basePath))
   if (options.corsOrigins && options.corsOrigins.length > 0) app.use(corsFor(options.corsOrigins))
   app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }))
   const authenticate = authentication(options, keepsake)
@@ -81,7 +87,10 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
 
   const attributes = new Set(collections.flatMap((collection) => Object.keys(collection.attributes)))
   addImportRoute(app, { bodyLimit: jsonBodyLimit(Math.max(0, ...collections.map(({ maxSize }) => maxSize))), metrics })
+  addContentRoute(app, { keepsake, metrics })
   addUploadRoutes(app)
+  app.use('/uppy/*', authenticate)
+  addUppyRoutes(app, { keepsake, basePath: options.basePath ?? '' })
   addAssetRoutes(app, { attributes: [...attributes].sort() })
   addLinkRoutes(app)
   addCollectionRoutes(app, keepsake)
@@ -92,16 +101,24 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
 }
 
 function authentication(options: HttpAppOptions, keepsake: Keepsake) {
-  const authenticate = createAuthenticator(options.auth)
+  const { auth } = options
+  const authenticate =
+    'authorize' in auth
+      ? (c: HttpContext, requestId: string) => authorizedBy(auth.authorize, c.req.raw, requestId)
+      : byCredentials(createAuthenticator(auth))
   return createMiddleware<HttpEnv>(async (c, next) => {
     const authorization = c.req.header('authorization')
     const requestId = c.get('requestId')
     const byDoor = authorization === undefined && isTrustedCaller(c.env)
-    const actor = byDoor ? ({ role: 'service', requestId } as const) : await authenticate(authorization, requestId)
+    const actor = byDoor ? ({ role: 'service', requestId } as const) : await authenticate(c, requestId)
     c.set('actor', actor)
     c.set('verbs', keepsake.as(actor))
     await next()
   })
+}
+
+function byCredentials(authenticate: Authenticate) {
+  return (c: HttpContext, requestId: string) => authenticate(c.req.header('authorization'), requestId)
 }
 
 const secureHeaders = createMiddleware<HttpEnv>(async (c, next) => {
@@ -113,6 +130,15 @@ const secureHeaders = createMiddleware<HttpEnv>(async (c, next) => {
   // Answers hold signed links, which are secrets: nothing between may keep them.
   if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
 })
+
+/** An address on this server, as the world sees it. */
+function underBase(base: string) {
+  return createMiddleware<HttpEnv>(async (c, next) => {
+    await next()
+    const location = c.res.headers.get('location')
+    if (location?.startsWith('/')) c.res.headers.set('location', base + location)
+  })
+}
 
 function corsFor(origins: readonly string[]) {
   return cors({

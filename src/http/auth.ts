@@ -20,6 +20,13 @@ export type AuthSettings = {
   readonly jwt?: JwtSettings
 }
 
+/** Who asks, by what another app knows of its users: one owner, the service (any owner), or nobody. */
+export type Authorize = (
+  request: Request,
+) => Promise<AuthorizedCaller | null | undefined> | AuthorizedCaller | null | undefined
+
+export type AuthorizedCaller = { readonly owner: string } | { readonly service: true }
+
 /** Seconds by which the clocks of signer and server may differ. */
 const clockTolerance = 5
 const jwksDeadline = 5_000
@@ -47,6 +54,21 @@ export function createAuthenticator(settings: AuthSettings): Authenticate {
   }
 }
 
+/**
+ * The same for an app that knows its users itself.
+ *
+ * @throws {KeepsakeError} `unauthenticated`
+ */
+export async function authorizedBy(authorize: Authorize, request: Request, requestId: string): Promise<Actor> {
+  const caller = await authorize(request)
+  if (caller === null || caller === undefined) {
+    throw new KeepsakeError('unauthenticated', 'Nobody is signed in.', { details: { credentials: 'missing' } })
+  }
+  if ('owner' in caller) return { role: 'user', owner: checkOwner(caller.owner, "The app's owner"), requestId }
+  if (caller.service === true) return { role: 'service', requestId }
+  throw new KeepsakeError('internal', 'authorize must answer { owner }, { service: true } or null.')
+}
+
 function digest(value: string): Buffer {
   return createHash('sha256').update(value).digest()
 }
@@ -68,18 +90,21 @@ function refused(message: string, cause?: unknown): KeepsakeError {
 }
 
 function ownerOf(payload: JWTPayload): string {
-  const { sub } = payload
-  if (typeof sub !== 'string' || sub === '') throw refused("The token has no 'sub', which names the owner.")
-  if (sub.length > maxOwnerLength || sub.includes('\0') || !sub.isWellFormed()) {
-    throw refused(`The token's 'sub' cannot be an owner: at most ${maxOwnerLength} characters of well-formed text.`)
+  return checkOwner(payload.sub, "The token's 'sub'")
+}
+
+function checkOwner(owner: unknown, what: string): string {
+  if (typeof owner !== 'string' || owner === '') throw refused(`${what} is missing; it names the owner.`)
+  if (owner.length > maxOwnerLength || owner.includes('\0') || !owner.isWellFormed()) {
+    throw refused(`${what} cannot be an owner: at most ${maxOwnerLength} characters of well-formed text.`)
   }
-  if (sub === defaultOwner) {
+  if (owner === defaultOwner) {
     throw new KeepsakeError(
       'forbidden',
-      `The token's 'sub' is '${defaultOwner}', the owner of what a service keeps without naming one. It is nobody's.`,
+      `${what} is '${defaultOwner}', the owner of what a service keeps without naming one. It is nobody's.`,
     )
   }
-  return sub
+  return owner
 }
 
 function createVerifier(settings: JwtSettings): (token: string) => Promise<JWTPayload> {

@@ -1,5 +1,6 @@
 export { createHttpApp, type HttpApp, type HttpAppOptions } from './app.ts'
-export type { AuthSettings, JwtSettings } from './auth.ts'
+export type { Authorize, AuthorizedCaller, AuthSettings, JwtSettings } from './auth.ts'
 export { trustedCaller } from './env.ts'
+export { createHandler, type Handler, type HandlerOptions, toNodeListener } from './handler.ts'
 export { createMetrics, type Metrics } from './metrics.ts'
 export { type HttpServer, type ServeOptions, serveHttp } from './serve.ts'

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Actor, Catalogue } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import type { Jobs } from '../jobs/index.ts'
@@ -143,7 +144,8 @@ export class Intake {
     // Not through the gate: these bytes are in this process already, and must not wait for those of slow sources.
     const content = await this.#collect(source, collection)
     try {
-      const { asset, replayed } = await this.#reserve(collection, request, actor, null, content.size)
+      const known = withContent(request, content.sha256)
+      const { asset, replayed } = await this.#reserve(collection, known, actor, null, content.size)
       let mine = replayed ? await this.#takeOver(asset, actor) : asset
       while (mine.state === 'pending') {
         using _lease = this.#leases.hold(mine)
@@ -313,6 +315,14 @@ export class Intake {
     work.then(forget, forget)
     return work
   }
+}
+
+/** A stream could not be told from another one before it was read; now its hash says which content was asked for. */
+function withContent(request: Import, sha256: string): Import {
+  const { source, idempotency } = request
+  if (idempotency === null || !('bytes' in source) || source.bytes instanceof Uint8Array) return request
+  const fingerprint = createHash('sha256').update(`${idempotency.fingerprint}\n${sha256}`).digest('hex')
+  return { ...request, idempotency: { key: idempotency.key, fingerprint } }
 }
 
 /** What a caller is told of a row that somebody else may have settled: the row while there is hope, else its problem. */

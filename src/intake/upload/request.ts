@@ -19,6 +19,7 @@ const uploadSchema = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
     .optional(),
+  partSize: z.int().min(multipartLimits.minPartSize).max(multipartLimits.maxPartSize).optional(),
   ...commonFields,
 })
 
@@ -30,6 +31,8 @@ export type UploadRequest = CommonRequest & {
   readonly size: number
   /** SHA-256 of the file, 64 lower-case hex digits, where it is known. */
   readonly sha256?: string
+  /** Bytes of a part, 5 MiB to 5 GiB: the file then goes in parts, whatever its size. Default: by the settings. */
+  readonly partSize?: number
 }
 
 /** A checked upload request. */
@@ -37,6 +40,7 @@ export type Upload = CommonFacts & {
   readonly contentType: string
   readonly size: number
   readonly sha256: string | null
+  readonly partSize: number | null
   readonly idempotency: Idempotency | null
 }
 
@@ -51,7 +55,7 @@ export function parseUpload(collection: Collection, request: UploadRequest, acto
   if (!parsed.success) {
     throw new KeepsakeError('invalid_request', `The upload is not valid: ${z.prettifyError(parsed.error)}`)
   }
-  const { size, sha256 = null, idempotencyKey } = parsed.data
+  const { size, sha256 = null, partSize = null, idempotencyKey } = parsed.data
   const contentType = normalizeContentType(parsed.data.contentType)
   if (!acceptsContentType(collection.accept, contentType)) {
     throw new KeepsakeError(
@@ -65,7 +69,7 @@ export function parseUpload(collection: Collection, request: UploadRequest, acto
   if (size > multipartLimits.maxSize) {
     throw new KeepsakeError('content_too_large', `The file has ${formatSize(size)}, more than an object can have.`)
   }
-  const facts = { ...checkCommon(collection, parsed.data, actor), contentType, size, sha256 }
+  const facts = { ...checkCommon(collection, parsed.data, actor), contentType, size, sha256, partSize }
   if (idempotencyKey === undefined) return { ...facts, idempotency: null }
   const fingerprint = createHash('sha256')
     .update(JSON.stringify(['upload', collection.name, facts]))

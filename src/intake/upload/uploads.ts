@@ -232,10 +232,11 @@ export class Uploads {
   #reservation(collection: Collection, upload: Upload): Reservation {
     const { contentType, size, sha256, owner, attributes, provenance, filename, idempotency } = upload
     const { partThreshold = 16 * mebibyte, partSize } = this.#parts.uploads ?? {}
+    const inParts = upload.partSize !== null || size > partThreshold
     const terms: UploadTerms = {
       size,
       sha256,
-      partSize: size > partThreshold ? planParts(size, partSize).partSize : null,
+      partSize: inParts ? planParts(size, upload.partSize ?? partSize).partSize : null,
       uploadId: null,
     }
     const id = newAssetId()
