@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { build } from 'vite'
 import { listenOnLoopback } from '../support/listen.ts'
@@ -27,14 +27,20 @@ const html = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Keepsa
 /** Serves one page at an origin of its own. */
 export async function servePage(name: string) {
   const script = await bundle(name)
-  const server = createServer(({ url }, response) => {
+  const mounted = new Map<string, RequestListener>()
+  const server = createServer((request, response) => {
+    const { url = '/' } = request
+    for (const [path, listener] of mounted) if (url.startsWith(`${path}/`)) return listener(request, response)
     if (url === '/') response.writeHead(200, { 'content-type': 'text/html' }).end(html)
     else if (url === '/page.js') response.writeHead(200, { 'content-type': 'text/javascript' }).end(script)
     else response.writeHead(404).end()
+    return undefined
   })
   const port = await listenOnLoopback(server)
   return {
     url: `http://127.0.0.1:${port}`,
+    /** What else answers at this origin, below a path. */
+    mount: (path: string, listener: RequestListener) => void mounted.set(path, listener),
     async close() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

@@ -57,7 +57,8 @@ function choose(...files: readonly { name: string; buffer: Buffer; mimeType?: st
 const item = (name: string) => page.locator(`[data-file="${name}"]`)
 const status = (name: string, is: string) => page.locator(`[data-file="${name}"][data-status="${is}"]`).waitFor()
 const press = (name: string, verb: string) => item(name).getByRole('button', { name: verb }).click()
-const figures = () => page.locator('figure').evaluateAll((all) => all.map(({ innerText }) => innerText.split('\n')[0]))
+const figures = () =>
+  page.locator('figure').evaluateAll((all) => all.map((one) => String(Reflect.get(one, 'innerText')).split('\n')[0]))
 
 /** Stored beforehand, without the page. */
 async function keep(bytes: Buffer, filename: string) {
