@@ -220,18 +220,13 @@ describe('an upload that is interrupted', () => {
     expect(partsTaken(doors.bucket)).toEqual(parts)
   })
 
-  it('gets a fresh URL for a part whose own does not hold any more', async () => {
+  it('gets fresh URLs for parts whose own have expired', async () => {
     const { sha256 } = await choose(medium)
-    let refused = false
-    doors.bucket.guard = ({ method, query }) => {
-      if (method !== 'PUT' || query.get('partNumber') !== '2' || refused) return 'pass'
-      refused = true
-      return 'spoil'
-    }
-    await inLab(page, 'upload', 'film', { collection })
+    doors.expireOnce()
+    await inLab(page, 'upload', 'film', { collection, parallel: 2 })
     expect(assetOf(await inLab(page, 'outcome', 'film')).sha256).toBe(sha256)
-    const second = doors.bucket.passed('PUT', ({ query }) => query.get('partNumber') === '2')
-    expect(second.map(({ status }) => status)).toEqual([403, 200])
+    expect(partsTaken(doors.bucket)).toEqual(parts)
+    expect(doors.bucket.passed('PUT', ({ status }) => status === 403).length).toBeGreaterThanOrEqual(2)
   })
 })
 
