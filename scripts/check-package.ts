@@ -7,6 +7,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { checkClientSize } from './client-size.ts'
 import { doorsOf, readManifest, root } from './manifest.ts'
 
 /** The names that the documentation gives to users. A door that is not here has to export something. */
@@ -15,6 +16,8 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   './s3': ['createS3Store', 'openS3Store'],
   './embedded-s3': ['startEmbeddedS3'],
   './http': ['createHttpApp', 'serveHttp'],
+  './client': ['createClient', 'KeepsakeClientError'],
+  './react': ['KeepsakeProvider', 'useUpload', 'useAssets', 'MediaImage', 'MediaVideo', 'MediaAudio'],
   './testing': ['describeObjectStore'],
 }
 
@@ -24,6 +27,7 @@ const temp = mkdtempSync(join(tmpdir(), 'keepsake-package-'))
 try {
   step('build', () => run(process.execPath, ['scripts/build.ts'], root))
   const tarball = step('pack', pack)
+  await step('the size of the client', checkClientSize)
   step('publint --strict', () => run(bin('publint'), ['run', tarball, '--strict'], root))
   step('attw', () => run(bin('attw'), [tarball, '--profile', 'esm-only', '--no-definitely-typed'], root))
   step('a project that uses it', () => install(tarball))
@@ -62,7 +66,11 @@ function install(tarball: string): void {
   const modules = join(temp, 'node_modules')
   mkdirSync(join(modules, manifest.name), { recursive: true })
   execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', join(modules, manifest.name)])
-  const needed = [...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }), '@types/node']
+  const needed = [
+    ...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }),
+    '@types/node',
+    '@types/react',
+  ]
   for (const name of needed) {
     mkdirSync(dirname(join(modules, name)), { recursive: true })
     symlinkSync(join(root, 'node_modules', name), join(modules, name))
@@ -90,10 +98,7 @@ function compile(): void {
     ...doors.flatMap((door, index) => (documented[door] ?? []).map((name) => `void door${index}.${name}`)),
   ]
   writeFileSync(join(temp, 'consumer.ts'), consumer.join('\n'))
-  const readme = readFileSync(join(root, 'README.md'), 'utf8')
-  const snippets = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].flatMap((match) => match[1] ?? [])
-  for (const [index, text] of snippets.entries())
-    writeFileSync(join(temp, `readme-${index + 1}.ts`), `${text}\nexport {}\n`)
+  writeSnippets('README.md', temp)
   writeFileSync(
     join(temp, 'tsconfig.json'),
     JSON.stringify({
@@ -109,12 +114,34 @@ function compile(): void {
       include: ['*.ts'],
     }),
   )
-  const { stdout, error } = spawnSync(bin('tsc'), ['-p', '.', '--pretty', 'false'], { cwd: temp, encoding: 'utf8' })
-  if (error) throw error
-  const ours = stdout
-    .split('\n')
-    .filter((line) => new RegExp(`^(?:node_modules/${manifest.name}/|[\\w-]+\\.ts|error)`).test(line))
+  const page = join(temp, 'page')
+  mkdirSync(page)
+  writeSnippets('docs/browser.md', page)
+  writeFileSync(
+    join(page, 'tsconfig.json'),
+    JSON.stringify({
+      extends: '../tsconfig.json',
+      compilerOptions: { lib: ['es2024', 'dom'], jsx: 'react-jsx', types: [] },
+      include: ['*'],
+    }),
+  )
+  const ours = ['.', 'page'].flatMap(compileProject)
   if (ours.length > 0) throw new Error(`The types do not hold for a user of the package:\n${ours.join('\n')}`)
+}
+
+/** Every block of TypeScript in a page of the documentation, each as a module of its own. */
+function writeSnippets(document: string, folder: string): void {
+  const text = readFileSync(join(root, document), 'utf8')
+  for (const [index, [, type, code]] of [...text.matchAll(/^```(tsx?)\n([\s\S]*?)^```$/gm)].entries())
+    writeFileSync(join(folder, `snippet-${index + 1}.${type}`), `${code}\nexport {}\n`)
+}
+
+/** The complaints that are about this package or its documentation. */
+function compileProject(project: string): string[] {
+  const { stdout, error } = spawnSync(bin('tsc'), ['-p', project, '--pretty', 'false'], { cwd: temp, encoding: 'utf8' })
+  if (error) throw error
+  const ours = new RegExp(`^(?:node_modules/${manifest.name}/|(?:page/)?[\\w-]+\\.tsx?|error)`)
+  return stdout.split('\n').filter((line) => ours.test(line))
 }
 
 function load(): void {

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
+import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -173,6 +175,26 @@ describe('bodies', () => {
       headers: { 'content-length': String(body.length) },
     })
     expect(await send(server, { ...request, body })).toMatchObject({ status: 404, code: 'NoSuchBucket' })
+  })
+
+  test('a connection whose refused body has flowed away stays open, for other requests', async () => {
+    const patient = await bench.start({})
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    const ask = (method: string, body: Buffer) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const request = http.request(`${patient.url}/${BUCKET}/key`, { method, agent }, (response) => {
+          response.resume().on('end', () => resolve(request.socket?.localPort))
+        })
+        request.on('error', reject).end(body)
+      })
+    try {
+      const first = await ask('PUT', Buffer.alloc(1_000_000))
+      // Longer than a body may take to flow away.
+      await delay(5_500)
+      expect(await ask('GET', Buffer.alloc(0))).toBe(first)
+    } finally {
+      agent.destroy()
+    }
   })
 
   test('with a Content-MD5', async () => {

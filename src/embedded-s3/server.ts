@@ -314,7 +314,9 @@ async function sendSection(response: ServerResponse, { object, start, length }: 
 function drain(incoming: IncomingMessage): void {
   if (incoming.readableEnded || incoming.destroyed) return
   const cut = setTimeout(() => incoming.socket.destroy(), LINGER)
-  incoming.once('close', () => clearTimeout(cut))
+  // A body that ends after its answer closes nothing: the connection lives on, with other requests.
+  for (const event of ['end', 'close']) incoming.once(event, () => clearTimeout(cut))
   incoming.on('error', () => undefined)
-  incoming.resume()
+  // Not at once: whoever stopped listening for 'readable' just now stops the flow with it, one tick later.
+  setImmediate(() => incoming.resume())
 }

@@ -28,6 +28,8 @@ export type TestKeepsakeOptions = {
   /** Whose pages may send to the bucket. */
   readonly corsOrigins?: readonly string[]
   readonly sweepEverySeconds?: number
+  /** The address by which links lead to the bucket; it is told where the bucket is. */
+  readonly bucketDoor?: { readonly url: string; target: number }
   /** What links are signed by, and how long pauses are. Default: this machine's. */
   readonly clock?: Clock
   /** Whether public hosts may be plain http. Default: false. */
@@ -61,7 +63,10 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     fsync: false,
     origins: options.corsOrigins ?? [],
   })
-  const bare = createS3Store({ bucket, region: s3.region, endpoint: s3.url, credentials })
+  const { bucketDoor } = options
+  if (bucketDoor) bucketDoor.target = s3.port
+  const publicEndpoint = bucketDoor ? { publicEndpoint: bucketDoor.url } : {}
+  const bare = createS3Store({ bucket, region: s3.region, endpoint: s3.url, credentials, ...publicEndpoint })
   const jobs = await createJobs({
     database:
       database.kind === 'pglite'
