@@ -16,7 +16,6 @@ serveParent(
       region,
       credentials,
       buckets: [bucket],
-      fsync: process.env.FSYNC !== 'off',
     })
     return { url: server.url, ...usage() }
   },

@@ -463,3 +463,45 @@ describe('closing', () => {
     socket.destroy()
   })
 })
+
+describe('clients that hold on to what they have', () => {
+  test('a reader that takes nothing of its answer loses it', async () => {
+    const told: (string | undefined)[] = []
+    const onRequest = ({ operation }: { operation: string | undefined }) => told.push(operation)
+    const patient = await bench.start({ idleTimeoutMs: 100, onRequest })
+    const size = 30_000_000
+    const body = Buffer.alloc(size, 'large')
+    await call(patient, { method: 'PUT', path: object('large'), body })
+    const request = signed(patient, { path: object('large') })
+    const socket = net.connect(patient.port, '127.0.0.1')
+    let heard = 0
+    socket.on('error', () => undefined)
+    socket.write(headText(request))
+    // Nothing is read until the server has given up.
+    await expect.poll(() => told, { timeout: 20_000 }).toContain('GetObject')
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.on('data', (bytes) => {
+      heard += bytes.length
+    })
+    await closed
+    expect(heard).toBeLessThan(size)
+  })
+
+  test('connections end at 1,024; those that are served go on', async () => {
+    const full = await bench.start()
+    const open = () =>
+      new Promise<{ socket: net.Socket; closed: Promise<unknown> }>((resolve, reject) => {
+        const socket = net.connect(full.port, '127.0.0.1')
+        const closed = new Promise((done) => socket.once('close', done))
+        socket.once('connect', () => resolve({ socket, closed })).once('error', reject)
+      })
+    const held = await Promise.all(Array.from({ length: 1024 }, open))
+    const refused = await open()
+    await refused.closed
+    const [first] = held
+    const answered = new Promise<string>((resolve) => first?.socket.once('data', (bytes) => resolve(String(bytes))))
+    first?.socket.write(headText(signed(full, { path: '/' })))
+    expect(await answered).toMatch(/^HTTP\/1.1 200 /)
+    for (const { socket } of held) socket.destroy()
+  })
+})

@@ -49,7 +49,7 @@ export async function syncFiles(files: ReadonlySet<string>, folders: FolderSync)
   const [any] = files
   if (any === undefined || (await syncFileSystem(path.dirname(path.dirname(any))))) return
   // Two at a time share the file system's own journal, and leave threads of the pool to others.
-  await eachOf(files, syncOne)
+  await eachOf(files, (file) => syncOne(file, 'r+'))
   const parents = new Set([...files].map((file) => path.dirname(file)))
   await eachOf(parents, (folder) => folders.sync(folder))
   await eachOf(new Set([...parents].map((folder) => path.dirname(folder))), (folder) => folders.sync(folder))
@@ -67,8 +67,9 @@ async function eachOf(names: ReadonlySet<string>, work: (name: string) => Promis
   await Promise.all([worker(), worker()])
 }
 
-async function syncOne(file: string): Promise<void> {
-  const fd = openSync(file, 'r')
+/** Windows syncs only what is open for writing; nobody can open a folder so. */
+async function syncOne(file: string, flags: 'r' | 'r+' = 'r'): Promise<void> {
+  const fd = openSync(file, flags)
   try {
     await syncFile(fd)
   } finally {

@@ -1,8 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer as createTlsServer } from 'node:https'
-import { afterEach, describe, expect, it } from 'vitest'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type EmbeddedS3, startEmbeddedS3 } from '../../embedded-s3/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import { putRequest, text } from '../conformance.ts'
-import { createS3Store, type S3StoreOptions } from './s3-store.ts'
+import { createS3Store } from './s3-store.ts'
 import { answer, listen, type Step, s3Error, startScriptedServer, stop } from './scripted-server.ts'
 import { selfSigned } from './testing/self-signed.ts'
 
@@ -13,7 +17,10 @@ afterEach(async () => {
 })
 
 /** What check, and then every call, says of a place. */
-async function said(endpoint: string, more: Partial<S3StoreOptions> = {}): Promise<KeepsakeError[]> {
+async function said(
+  endpoint: string,
+  more: Partial<Parameters<typeof createS3Store>[0]> = {},
+): Promise<KeepsakeError[]> {
   const store = createS3Store({ bucket: 'media', region: 'us-east-1', credentials, endpoint, random: () => 0, ...more })
   closers.push(() => store.close())
   const works = [
@@ -146,5 +153,51 @@ describe('each says what is wrong and what to do, by check and by every call, wi
     const url = await listen(server)
     closers.push(() => stop(server))
     for (const error of await said(url)) expect(error.message).toMatch(/look at S3_ENDPOINT, which may want https:/)
+  })
+})
+
+describe('the embedded S3 makes it say the same', () => {
+  let server: EmbeddedS3
+  let folder: string
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'keepsake-bad-input-'))
+    server = await startEmbeddedS3({ dir: folder, credentials, buckets: ['media'], region: 'eu-west-3', fsync: false })
+  })
+  afterAll(async () => {
+    await server.close()
+    await rm(folder, { recursive: true })
+  })
+
+  it.each<[string, Partial<Parameters<typeof createS3Store>[0]>, string, RegExp]>([
+    [
+      'a wrong secret',
+      { credentials: { ...credentials, secretAccessKey: 'another' } },
+      'SignatureDoesNotMatch',
+      /refuses the signature\. Look at AWS_SECRET_ACCESS_KEY/,
+    ],
+    [
+      'a wrong access key',
+      { credentials: { ...credentials, accessKeyId: 'NOBODY' } },
+      'InvalidAccessKeyId',
+      /does not know the access key\. Look at AWS_ACCESS_KEY_ID/,
+    ],
+    ['a missing bucket', { bucket: 'elsewhere' }, 'NoSuchBucket', /^There is no bucket 'elsewhere' at /],
+    [
+      'a session token that it never gave',
+      { credentials: { ...credentials, sessionToken: 'over' } },
+      'InvalidToken',
+      /temporary credentials .* Sign in again/,
+    ],
+    [
+      'a wrong region',
+      { region: 'us-east-1' },
+      'AuthorizationHeaderMalformed',
+      /is in the region eu-west-3, not in us-east-1\. Set AWS_REGION=eu-west-3\./,
+    ],
+  ])('%s', async (_, more, s3Code, message) => {
+    for (const error of await said(server.url, { region: 'eu-west-3', ...more })) {
+      expect(error.message).toMatch(message)
+      expect(error).toMatchObject({ code: 'store_denied', retryable: false, details: { s3Code } })
+    }
   })
 })

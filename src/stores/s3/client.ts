@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { type Dispatcher, Pool } from 'undici'
 import { KeepsakeError } from '../../media/index.ts'
 import { abortReason } from '../abort.ts'
@@ -9,6 +10,7 @@ import { emptySha256 } from './canonical.ts'
 import type { ActiveSigner, CredentialsKeeper } from './credentials.ts'
 import { canonicalQuery } from './encode.ts'
 import { failedConnection, failedResponse, type RequestContext } from './errors.ts'
+import { type Answer, exchange, flatHeaders } from './exchange.ts'
 import { type Capabilities, type ProviderName, providerOfAnswer, providerOfHost, providers } from './providers.ts'
 import { backoffMillis, pause, RetryBudget } from './retry.ts'
 import { Watch } from './watch.ts'
@@ -133,13 +135,33 @@ export class S3Client {
    *
    * @throws {KeepsakeError} what S3 or the connection said last.
    */
-  async send<T>(request: S3Request, read: (response: S3Response) => T | Promise<T>): Promise<T> {
+  send<T>(request: S3Request, read: (response: S3Response) => T | Promise<T>): Promise<T> {
+    return this.#retried(request, (signer) =>
+      this.#attempt(request, signer, async (options, watch) => {
+        const { statusCode: status, headers, body } = await this.#pool.request({ ...options, signal: watch.signal })
+        try {
+          const received = flatHeaders(headers)
+          if (status >= 300) {
+            return this.#refuse(request, { status, headers: received, text: await readText(body, errorLimit) })
+          }
+          this.#accept(received)
+          return await read({ status, headers: received, body, watch })
+        } catch (error) {
+          body.on('error', () => undefined).destroy()
+          throw error
+        }
+      }),
+    )
+  }
+
+  async #retried<T>(request: S3Request, work: (signer: ActiveSigner['signer']) => Promise<T>): Promise<T> {
     const attempts = request.attempts ?? this.#options.attempts
     const corrected = new Set<string>()
     let taken = 0
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const result = await this.#attempt(request, await this.#options.credentials.fresh(), read)
+        const { signer } = await this.#options.credentials.fresh()
+        const result = await work(signer)
         this.#budget.succeed(taken)
         return result
       } catch (thrown) {
@@ -163,21 +185,28 @@ export class S3Client {
 
   /** The same, with the body read as text and made into something by `parse`. */
   sendForText<T>(request: S3Request, limit: number, parse: (text: string) => T): Promise<T> {
-    return this.send(request, async ({ body, watch }) => {
-      // Blanks that come while the store is at work are progress.
-      const text = await readText(body, limit, watch)
-      watch.end()
-      return parse(text)
-    })
+    return this.#retried(request, (signer) =>
+      this.#attempt(request, signer, async (options, watch) => {
+        const answer = await exchange(this.#pool, options, limit, watch)
+        if (answer.status >= 300) return this.#refuse(request, answer)
+        this.#accept(answer.headers)
+        watch.end()
+        return parse(answer.text)
+      }),
+    )
   }
 
   /** The same, with the body thrown away. */
   sendForHeaders(request: S3Request): Promise<S3Response['headers']> {
-    return this.send(request, async ({ headers, body, watch }) => {
-      await body.dump({ limit: errorLimit })
-      watch.end()
-      return headers
-    })
+    return this.#retried(request, (signer) =>
+      this.#attempt(request, signer, async (options, watch) => {
+        const answer = await exchange(this.#pool, options, errorLimit, watch)
+        if (answer.status >= 300) return this.#refuse(request, answer)
+        this.#accept(answer.headers)
+        watch.end()
+        return answer.headers
+      }),
+    )
   }
 
   close(): Promise<void> {
@@ -185,10 +214,11 @@ export class S3Client {
     return this.#pool.destroy()
   }
 
+  /** One signed request under its watch. `work` sends it, and ends the watch once nothing more is awaited. */
   async #attempt<T>(
     request: S3Request,
-    { signer }: ActiveSigner,
-    read: (response: S3Response) => T | Promise<T>,
+    signer: ActiveSigner['signer'],
+    work: (options: Dispatcher.DispatchOptions, watch: Watch) => Promise<T>,
   ): Promise<T> {
     const { address, storeName } = this.#options
     const path = request.key === undefined ? address.bucketPath : keyPath(address, request.key)
@@ -203,38 +233,38 @@ export class S3Client {
     })
     const watch = new Watch(storeName, request.stallMillis ?? this.#options.stallMillis, request.signal)
     let outgoing: OutgoingBody | undefined
-    let incoming: Dispatcher.ResponseData['body'] | undefined
+    let payload: OutgoingBody['payload'] | null = null
     try {
       if (request.body) {
         outgoing = new OutgoingBody(request.body.content, request.body.size, watch)
+        payload = outgoing.payload
         headers['content-length'] = String(request.body.size)
       }
-      const response = await this.#pool.request({
+      const options: Dispatcher.DispatchOptions = {
         // undici sends the path as it is; a URL object would resolve `..` and break the signature.
         path: query === '' ? path : `${path}?${query}`,
         method: request.method,
         headers,
-        body: outgoing?.payload ?? null,
-        signal: watch.signal,
-      })
-      incoming = response.body
-      const received = flatHeaders(response.headers)
-      this.#provider ??= providerOfAnswer(received)
-      if (response.statusCode < 300) {
-        this.#lastSuccess = performance.now()
-        return await read({ status: response.statusCode, headers: received, body: response.body, watch })
+        body: payload,
       }
-      const text = await readText(response.body, errorLimit)
-      throw this.#judgeClock(
-        failedResponse(this.context(request), { status: response.statusCode, headers: received, text }),
-        received,
-      )
+      return await work(options, watch)
     } catch (error) {
       watch.end()
-      incoming?.on('error', () => undefined).destroy()
+      // One that was still waiting for a connection has not been touched by undici.
+      if (payload instanceof Readable) payload.on('error', () => undefined).destroy()
       if (outgoing?.sourceError) throw KeepsakeError.from(outgoing.sourceError.error)
       throw error
     }
+  }
+
+  #accept(headers: S3Response['headers']): void {
+    this.#provider ??= providerOfAnswer(headers)
+    this.#lastSuccess = performance.now()
+  }
+
+  #refuse(request: S3Request, answer: Answer): never {
+    this.#provider ??= providerOfAnswer(answer.headers)
+    throw this.#judgeClock(failedResponse(this.context(request), answer), answer.headers)
   }
 
   /** HEAD gives a 403 without a code, so the Date of the answer tells whether the clock is the reason. */
@@ -264,13 +294,4 @@ function correctionFor(error: KeepsakeError): 'clock' | 'credentials' | undefine
   if (error.details.clockOffsetSeconds !== undefined) return 'clock'
   if (['ExpiredToken', 'TokenRefreshRequired'].includes(String(error.details.s3Code))) return 'credentials'
   return undefined
-}
-
-function flatHeaders(headers: Dispatcher.ResponseData['headers']): Record<string, string> {
-  const flat: Record<string, string> = {}
-  for (const name in headers) {
-    const value = headers[name]
-    if (value !== undefined) flat[name] = typeof value === 'string' ? value : value.join(',')
-  }
-  return flat
 }

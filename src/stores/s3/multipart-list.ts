@@ -1,6 +1,6 @@
 import { KeepsakeError } from '../../media/index.ts'
 import { checkUpload } from '../multipart-checks.ts'
-import { checkObjectKey } from '../object-key.ts'
+import { checkObjectKey, compareObjectKeys } from '../object-key.ts'
 import type {
   ListedMultipart,
   ListedPart,
@@ -97,7 +97,11 @@ export async function* listMultipart(
     const { fields, items } = await sendForAnswer(client, request, 'ListMultipartUploadsResult', 'Upload')
     const isEncoded = fields.EncodingType === 'url'
     const decode = (key: string) => (isEncoded ? decodeKey(key) : key)
-    for (const item of items) yield parseUpload(request, item, decode)
+    for (const item of items) {
+      const upload = parseUpload(request, item, decode)
+      // radosgw 16 begins with the marker's own key.
+      if (startAfter === undefined || compareObjectKeys(upload.key, startAfter) > 0) yield upload
+    }
     if (fields.IsTruncated !== 'true') return
     const next = [decode(fields.NextKeyMarker ?? ''), fields.NextUploadIdMarker ?? ''] as const
     if (next[0] === '' || (next[0] === after?.[0] && next[1] === after[1])) {

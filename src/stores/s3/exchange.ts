@@ -1,0 +1,114 @@
+import type { Dispatcher } from 'undici'
+import { KeepsakeError } from '../../media/index.ts'
+import type { Watch } from './watch.ts'
+
+/** An answer that was read to its end. */
+export type Answer = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
+
+/**
+ * Sends a request and reads a small answer whole, without a stream in between: that is a third of what a request costs
+ * by `undici.request`.
+ *
+ * @throws {KeepsakeError} `store_unavailable` for an answer of more than `limit` bytes; else the reason of the watch, or
+ * what the connection said.
+ */
+export function exchange(
+  dispatcher: Pick<Dispatcher, 'dispatch'>,
+  request: Dispatcher.DispatchOptions,
+  limit: number,
+  watch: Watch,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    dispatcher.dispatch(request, new Exchange(limit, watch, resolve, reject))
+  })
+}
+
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #limit: number
+  readonly #watch: Watch
+  readonly #resolve: (answer: Answer) => void
+  readonly #reject: (error: unknown) => void
+  #controller: Dispatcher.DispatchController | undefined
+  #status = 0
+  #headers: Record<string, string> = {}
+  #size = 0
+  readonly #pieces: Buffer[] = []
+
+  constructor(limit: number, watch: Watch, resolve: (answer: Answer) => void, reject: (error: unknown) => void) {
+    this.#limit = limit
+    this.#watch = watch
+    this.#resolve = resolve
+    this.#reject = reject
+    if (watch.signal.aborted) this.#abort()
+    else watch.signal.addEventListener('abort', this.#abort)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#watch.signal.aborted) this.#abort()
+  }
+
+  onResponseStart(
+    _: Dispatcher.DispatchController,
+    status: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    // 100 Continue and its like are not the answer.
+    if (status < 200) return
+    this.#status = status
+    this.#headers = flatHeaders(headers)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
+    // Blanks that come while the store is at work are progress.
+    this.#watch.touch()
+    this.#size += piece.length
+    if (this.#size <= this.#limit) this.#pieces.push(piece)
+    else {
+      const message = `The object store sent an answer of more than ${this.#limit} bytes.`
+      this.#fail(new KeepsakeError('store_unavailable', message))
+      controller.abort(new Error(message))
+    }
+  }
+
+  onResponseEnd(): void {
+    this.#release()
+    const [first] = this.#pieces
+    const bytes = this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces)
+    this.#resolve({ status: this.#status, headers: this.#headers, text: bytes?.toString('utf8') ?? '' })
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#fail(error)
+  }
+
+  readonly #abort = (): void => {
+    const { reason } = this.#watch.signal
+    // A request that still waits for a connection has no controller; it is stopped as soon as it gets one.
+    this.#controller?.abort(reason instanceof Error ? reason : new Error('stopped'))
+    this.#fail(reason)
+  }
+
+  #fail(error: unknown): void {
+    this.#release()
+    this.#reject(error)
+  }
+
+  #release(): void {
+    this.#watch.signal.removeEventListener('abort', this.#abort)
+  }
+}
+
+/** Header values, each as one text. */
+export function flatHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+  const flat: Record<string, string> = {}
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined) flat[name] = typeof value === 'string' ? value : value.join(',')
+  }
+  return flat
+}
