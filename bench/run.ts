@@ -6,6 +6,7 @@ import { benchPresign } from './presign.ts'
 import { benchReconcile } from './reconcile.ts'
 import { type Part, report } from './report.ts'
 import { benchS3Client } from './s3-client.ts'
+import { benchUploads } from './uploads.ts'
 
 /** The benchmarks as a command: `npm run bench`, or `npm run bench -- presign memory` for some of them. */
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
@@ -13,6 +14,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   's3-client': benchS3Client,
   'embedded-s3': benchEmbeddedS3,
   import: benchImport,
+  uploads: benchUploads,
   memory: benchMemory,
   reconcile: benchReconcile,
   migrate: benchMigrate,
