@@ -120,7 +120,8 @@ describe('keepsake bucket', () => {
     expect((await keepsake(['plan', '--origin', 'http://localhost:3000', '--out', file])).code).toBe(2)
     expect(await readFile(file, 'utf8')).not.toContain(credentials.secretAccessKey)
     // Other settings than the saved ones make no difference.
-    expect((await keepsake(['apply', file, '--yes'], { KEEPSAKE_BUCKET_ORIGINS: '*' })).code).toBe(0)
+    const env = { KEEPSAKE_BUCKET_ORIGINS: '*', S3_BUCKET_NAME: 'another' }
+    expect((await keepsake(['apply', file, '--yes'], env)).code).toBe(0)
     expect((await keepsake(['plan', '--origin', 'http://localhost:3000'])).code).toBe(0)
     const late = await keepsake(['apply', file, '--yes'])
     expect(late.code).toBe(5)
@@ -133,6 +134,8 @@ describe('keepsake bucket', () => {
     await writeFile(file, '{}')
     expect((await keepsake(['apply', file])).stderr).toContain('is no plan of this Keepsake')
     await keepsake(['plan', '--out', file])
+    const changed = await keepsake(['apply', file, '--yes', '--origin', 'http://localhost:3000', '--adopt'])
+    expect(changed).toMatchObject({ code: 2, stderr: expect.stringContaining('--origin, --adopt cannot change it') })
     const elsewhere = await keepsake(['apply', file, '--yes'], { S3_ENDPOINT: 'http://127.0.0.1:1' })
     expect(elsewhere.stderr).toContain('The plan was made for')
   })

@@ -52,7 +52,7 @@ export function refuseCataloguedExpiry(
   for (const { name, key } of collections) {
     const fixed = key.source.split('{', 1)[0] ?? ''
     for (const prefix of Object.keys(retention)) {
-      if (fixed === '' || !(fixed.startsWith(prefix) || prefix.startsWith(fixed))) continue
+      if (fixed === '' || prefix === '' || !(fixed.startsWith(prefix) || prefix.startsWith(fixed))) continue
       throw new KeepsakeError(
         'invalid_setting',
         `bucket.retention has the prefix '${prefix}', where the collection '${name}' keeps its media (${key.source}): ` +

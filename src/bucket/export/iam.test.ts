@@ -85,19 +85,21 @@ const name = 'media'
 const copies = { region: 'eu-west-1', role: 'arn:aws:iam::123456789012:role/copies' }
 
 /** Every verb of the store, as Keepsake calls it, with keys under one prefix. */
-async function useStore(store: ObjectStore, prefix: string): Promise<void> {
+async function useStore(store: ObjectStore, prefix: string, inParts: boolean): Promise<void> {
   const put = async (key: string, body: Buffer) => {
     const sha256 = createHash('sha256').update(body).digest('hex')
     await store.put({ key: prefix + key, body, size: body.length, sha256, contentType: 'text/plain', createOnly: true })
   }
   await store.check()
   await put('small', Buffer.from('small'))
-  await put('large', randomBytes(partSize * 2 + 1))
   await store.head(`${prefix}small`)
   await store.head(`${prefix}missing`)
   for await (const _ of (await store.get(`${prefix}small`, { range: { start: 0, end: 2 } })).body);
   await store.copy({ source: `${prefix}small`, key: `${prefix}copy` })
-  await store.copy({ source: `${prefix}large`, key: `${prefix}large copy` })
+  if (inParts) {
+    await put('large', randomBytes(partSize * 2 + 1))
+    await store.copy({ source: `${prefix}large`, key: `${prefix}large copy` })
+  }
   const signed = await fetch(store.signGet(`${prefix}small`, { expiresIn: 60 }).url)
   expect(await signed.text()).toBe('small')
   const upload = await store.createMultipart({ key: `${prefix}upload`, contentType: 'text/plain' })
@@ -138,12 +140,12 @@ describe('IAM policies', () => {
       })
     const store = await open()
     asks.app = await record(async () => {
-      await useStore(store, 'ai-generated/')
+      await useStore(store, 'ai-generated/', true)
       await useKeepsake(recorder.url)
     })
     // It puts aside, and writes its marker; otherwise it lists, reads and removes.
-    asks.janitor = await record(() => useStore(store, 'quarantine/'))
-    asks.doctor = await record(() => useStore(store, 'temp/.doctor/'))
+    asks.janitor = await record(() => useStore(store, 'quarantine/', false))
+    asks.doctor = await record(() => useStore(store, 'temp/.doctor/', false))
     await store.close()
 
     const aws = await startSettingsServer()
@@ -165,7 +167,7 @@ describe('IAM policies', () => {
     real.close()
     await settings.close()
     aws.close()
-  })
+  }, 240_000)
   afterAll(async () => {
     await recorder?.close()
     await bench?.stop()
@@ -181,7 +183,7 @@ describe('IAM policies', () => {
   }
 
   it.each(iamRoles)('%s may do what the code really asks of S3', (role) => {
-    expect(asks[role].length).toBeGreaterThan(20)
+    expect(asks[role].length).toBeGreaterThan(10)
     expect(denied(policyOf(role), asks[role])).toEqual([])
   })
 
