@@ -45,7 +45,7 @@ The command ends with 1 where something of severity critical or high fails, 5 wh
 where nothing fails and something is unknown, and 0 otherwise: failures of severity info are only worth knowing.
 `
 
-/** The text of docs/doctor.md. `npx vitest run -u src/doctor/doctor-markdown.test.ts` writes it. */
+/** The text of docs/doctor.md. `npx vitest run src/doctor/doctor-markdown.test.ts -u` writes it. */
 export function doctorMarkdown(): string {
   const all: [string, Check][] = Object.entries(checks)
   const sections = groups.map(([prefix, title, text]) => {

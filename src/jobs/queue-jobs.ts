@@ -174,9 +174,12 @@ class QueueJobs implements Jobs {
       }
       throw new KeepsakeError('catalogue_unavailable', 'The job queue did not take a job.')
     } catch (error) {
-      if (signal.aborted) throw new KeepsakeError('timeout', 'Nobody worked a job of the queue in time.', { cause: error })
+      if (signal.aborted)
+        throw new KeepsakeError('timeout', 'Nobody worked a job of the queue in time.', { cause: error })
       if (error instanceof KeepsakeError) throw error
-      throw new KeepsakeError('catalogue_unavailable', 'The job queue in the catalogue database fails.', { cause: error })
+      throw new KeepsakeError('catalogue_unavailable', 'The job queue in the catalogue database fails.', {
+        cause: error,
+      })
     }
   }
 
