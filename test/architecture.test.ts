@@ -13,7 +13,16 @@ const floors: readonly (readonly string[])[] = [
   ['media', 'clock.ts', 'logger.ts', 'version.ts'],
   ['embedded-s3', 'logging', 'stores', 'catalogue', 'jobs', 'data-folder', 'config'],
   ['intake', 'delivery', 'upkeep', 'bucket', 'doctor'],
-  ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-parts.ts', 'open-bucket.ts', 'keepsake.ts', 'testing.ts', 'index.ts'],
+  [
+    'verbs.ts',
+    'bound-verbs.ts',
+    'compose.ts',
+    'open-parts.ts',
+    'open-bucket.ts',
+    'keepsake.ts',
+    'testing.ts',
+    'index.ts',
+  ],
   ['http', 'console', 'demo'],
   ['cli'],
 ]

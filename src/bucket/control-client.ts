@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
+import { KeepsakeError } from '../media/index.ts'
 import { type CredentialsProvider, type ProviderName, providerOfAnswer, providerOfHost } from '../stores/index.ts'
+import { s3Failure } from './live/reading.ts'
 import type { Make } from './offers.ts'
 
 export type ControlOptions = {
@@ -28,10 +30,16 @@ export type ControlClient = {
   readonly region: string
   /** The make of the store, as far as its address or its answers until now told. */
   make(): Make
-  /** The account of the credentials, by STS; undefined where the endpoint is not AWS's. */
+  /**
+   * The account of the credentials, by STS; undefined where the endpoint is not AWS's.
+   *
+   * @throws {KeepsakeError} `store_denied` where there are no credentials, or none that hold.
+   */
   account(): Promise<string | undefined>
   close(): void
 }
+
+export const credentialsAdvice = 'Look at AWS_PROFILE (--profile), AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'
 
 const maxAnswerBytes = 4 * 1024 ** 2
 /** A PUT or GET whose answer lists objects was taken for another request than it is. */
@@ -70,6 +78,13 @@ export async function openControlClient(options: ControlOptions): Promise<Contro
       const sts = new STSClient({ region, credentials: async () => ({ ...(await credentials()) }) })
       try {
         return (await sts.send(new GetCallerIdentityCommand({}))).Account
+      } catch (cause) {
+        const { code } = s3Failure(cause)
+        throw new KeepsakeError(
+          'store_denied',
+          `The account of the credentials cannot be found out (sts:GetCallerIdentity: ${code}). ${credentialsAdvice} Or give --account.`,
+          { cause, details: { s3Code: code } },
+        )
       } finally {
         sts.destroy()
       }

@@ -3,6 +3,7 @@ export { type ControlClient, type ControlOptions, openControlClient } from './co
 export { bucketName, checkBucketName } from './desired/bucket-name.ts'
 export { type BucketSpec, bucketSpecs } from './desired/bucket-spec.ts'
 export { type DesiredBucket, type DesiredContext, desireBucket } from './desired/desired-bucket.ts'
+export { refuseCataloguedExpiry } from './desired/prefix.ts'
 export { type AwsCliOptions, awsCli } from './export/aws-cli.ts'
 export { cloudFormation, type Template } from './export/cloudformation.ts'
 export { cloudFront } from './export/cloudfront.ts'

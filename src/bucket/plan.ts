@@ -1,6 +1,6 @@
 import { KeepsakeError } from '../media/index.ts'
 import { fingerprint } from './canonical.ts'
-import type { ControlClient } from './control-client.ts'
+import { type ControlClient, credentialsAdvice } from './control-client.ts'
 import { type BucketSpec, bucketSpecs } from './desired/bucket-spec.ts'
 import type { DesiredBucket } from './desired/desired-bucket.ts'
 import type { LiveBucket } from './live/live-bucket.ts'
@@ -86,6 +86,11 @@ function requireWithinReach({ existence, bucket, store }: LiveBucket, spec: Buck
         'Use other credentials, or another name.',
       { details: { bucket, s3Code: existence.code } },
     )
+  }
+  if (existence.status === 'error' && existence.code === 'CredentialsProviderError') {
+    throw new KeepsakeError('store_denied', `There are no credentials for '${bucket}'. ${credentialsAdvice}`, {
+      details: { bucket, s3Code: existence.code },
+    })
   }
   if (existence.status === 'error') {
     throw new KeepsakeError(

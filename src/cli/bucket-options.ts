@@ -1,3 +1,4 @@
+import { refuseCataloguedExpiry } from '../bucket/index.ts'
 import { type KeepsakeConfig, loadConfigFile, type ResolvedConfig, resolveConfig } from '../config/index.ts'
 import { CliFailure } from './failure.ts'
 import type { Io } from './io.ts'
@@ -51,6 +52,7 @@ export async function bucketConfig(options: BucketOptions, io: Io, cwd = process
     resolveConfig({ config, env: io.env, cwd, ...(file ? { file: file.config } : {}) })
   const config = resolve(code)
   const stays = /^(false|0|no|off)$/i.test(io.env.USE_CLOUD_STORAGE?.trim() ?? '')
+  refuseCataloguedExpiry(config.bucket.retention ?? {}, config.collections.values())
   if (config.objectStore.kind === 's3' || config.bucket.app === undefined || stays) {
     return { config, bucket: config.objectStore.bucket }
   }

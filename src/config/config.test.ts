@@ -52,6 +52,36 @@ describe('without any setting', () => {
   })
 })
 
+describe('how the bucket is to be set up', () => {
+  test('comes from the options, the file and the environment, field by field', () => {
+    const { bucket } = resolveConfig({
+      env: {
+        KEEPSAKE_BUCKET_ENV: 'PROD',
+        KEEPSAKE_BUCKET_APP: 'echoes',
+        KEEPSAKE_BUCKET_ORIGINS: 'https://a.example, https://b.example',
+      },
+      file: { bucket: { app: 'from-the-file', retention: { 'exports/': 90 }, logging: true } },
+      config: { bucket: { retention: { 'other/': 5 } } },
+    })
+    expect(bucket).toEqual({
+      env: 'prod',
+      app: 'from-the-file',
+      origins: ['https://a.example', 'https://b.example'],
+      retention: { 'other/': 5 },
+      logging: true,
+    })
+  })
+
+  test('is refused where it is none, by its name', () => {
+    const { message } = errorOf(() =>
+      resolveConfig({ env: { KEEPSAKE_BUCKET_ENV: 'test' }, config: { bucket: { tempDays: 0, account: '12' } } }),
+    )
+    for (const words of ['KEEPSAKE_BUCKET_ENV', 'dev or prod', 'bucket.tempDays', 'bucket.account', 'twelve digits']) {
+      expect(message).toContain(words)
+    }
+  })
+})
+
 describe('the environment', () => {
   test('each setting arrives', () => {
     const config = resolveConfig({

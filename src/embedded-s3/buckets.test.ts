@@ -446,4 +446,19 @@ describe('lifecycle rules run', () => {
     expect(await refused({ Expiration: { Days: 3 } })).toBe('no error')
     expect((await s3.send(none)).Rules).toMatchObject([{ ID: expect.any(String), Expiration: { Days: 3 } }])
   })
+
+  test('may say which objects are too small to be moved: the default, as none is', async () => {
+    const put = (size: 'all_storage_classes_128K' | 'varies_by_storage_class') =>
+      s3.send(
+        new PutBucketLifecycleConfigurationCommand({
+          Bucket: BUCKET,
+          LifecycleConfiguration: { Rules: [{ Status: 'Enabled', Filter: { Prefix: 'a/' }, Expiration: { Days: 3 } }] },
+          TransitionDefaultMinimumObjectSize: size,
+        }),
+      )
+    const said = { TransitionDefaultMinimumObjectSize: 'all_storage_classes_128K' }
+    expect(await put('all_storage_classes_128K')).toMatchObject(said)
+    expect(await s3.send(new GetBucketLifecycleConfigurationCommand({ Bucket: BUCKET }))).toMatchObject(said)
+    expect(await failure(put('varies_by_storage_class'))).toBe('501 NotImplemented')
+  })
 })

@@ -38,3 +38,26 @@ export function checkExpiryPrefix(prefix: string, setting: string): string {
   }
   return checkPrefix(prefix, setting)
 }
+
+/**
+ * What S3 expires the catalogue would still have for stored. A template that begins with a placeholder may make any key,
+ * so of that one nothing can be said.
+ *
+ * @throws {KeepsakeError} `invalid_setting`
+ */
+export function refuseCataloguedExpiry(
+  retention: Readonly<Record<string, number>>,
+  collections: Iterable<{ readonly name: string; readonly key: { readonly source: string } }>,
+): void {
+  for (const { name, key } of collections) {
+    const fixed = key.source.split('{', 1)[0] ?? ''
+    for (const prefix of Object.keys(retention)) {
+      if (fixed === '' || prefix === '' || !(fixed.startsWith(prefix) || prefix.startsWith(fixed))) continue
+      throw new KeepsakeError(
+        'invalid_setting',
+        `bucket.retention has the prefix '${prefix}', where the collection '${name}' keeps its media (${key.source}): ` +
+          'the catalogue would still have what S3 let expire. Give the collection a retention instead.',
+      )
+    }
+  }
+}

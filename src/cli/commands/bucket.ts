@@ -103,7 +103,7 @@ export function settings(command: Command): Command {
     .option('--retention <prefix=days>', 'expire what lies under a prefix, repeatable', collect)
     .option('--transition <prefix=days:class>', 'move to a storage class, repeatable', collect)
     .option('--noncurrent-days <days>', 'days that old versions are kept (default 30)')
-    .option('--logging [bucket]', 'access logs, to a bucket of their own or to this one')
+    .option('--logging [bucket]', 'access logs, to a bucket of their own or to the one named')
     .option('--inventory <daily|weekly>', 'a list of all objects in the bucket for logs')
     .option('--log-days <days>', 'days that logs are kept (default 365)')
     .option('--replica-region <region>', 'copy everything to a bucket there')

@@ -11,10 +11,12 @@ import {
   planBucket,
   planJson,
   requireUnchanged,
+  type SavedPlan,
   type StepResult,
   savedPlanText,
 } from '../../bucket/index.ts'
 import type { ParsedBucketSettings } from '../../config/index.ts'
+import { KeepsakeError } from '../../media/index.ts'
 import { type BucketAccess, openBucket } from '../../open-bucket.ts'
 import { type BucketConfig, type BucketOptions, bucketConfig } from '../bucket-options.ts'
 import { painter, planText, stepText } from '../bucket-text.ts'
@@ -31,7 +33,8 @@ const changes = 2
 
 /** Compares the bucket with what the settings ask for. Only reads. */
 export async function planVerb(options: PlanVerbOptions, io: Io): Promise<ExitCode> {
-  return withBucket(options, io, async ({ access, settings, context }) => {
+  return withBucket(options, io, async ({ access, settings, contextOf }) => {
+    const context = await contextOf()
     const adopt = options.adopt ?? false
     const plan = await planBucket(desireBucket(settings, context), access.clientOf, { adopt })
     if (options.out !== undefined) {
@@ -49,14 +52,10 @@ export async function planVerb(options: PlanVerbOptions, io: Io): Promise<ExitCo
 /** Does what a plan says, after asking. */
 export async function applyVerb(file: string | undefined, options: ApplyVerbOptions, io: Io): Promise<ExitCode> {
   const saved = file === undefined ? undefined : parseSavedPlan(await readPlan(file), file)
-  if (saved && options.adopt !== undefined) throw CliFailure.usage('--adopt is part of the plan: plan again with it.')
-  return withBucket(options, io, async ({ access, settings, context }) => {
-    if (saved && !saved.context.embedded && saved.endpoint !== access.endpoint) {
-      throw CliFailure.usage(
-        `The plan was made for ${saved.endpoint ?? 'AWS'}, and the settings here say ${access.endpoint ?? 'AWS'}.`,
-      )
-    }
-    const desired = saved ? desiredOf(saved) : desireBucket(settings, context)
+  if (saved) refuseSettings(options)
+  return withBucket(saved ? placed(options, saved) : options, io, async ({ access, settings, contextOf }) => {
+    if (saved) requireSamePlace(saved, access)
+    const desired = saved ? desiredOf(saved) : desireBucket(settings, await contextOf())
     const plan = await planBucket(desired, access.clientOf, { adopt: saved?.adopt ?? options.adopt ?? false })
     if (saved) requireUnchanged(saved, plan)
     const paint = painter(io)
@@ -81,26 +80,67 @@ export async function applyVerb(file: string | undefined, options: ApplyVerbOpti
   })
 }
 
+/** What a saved plan does not hold: how to get there, and how to answer. */
+const besidePlan = ['profile', 'endpoint', 'dataDir', 'json', 'yes']
+
+function refuseSettings(options: ApplyVerbOptions): void {
+  const given = Object.entries(options).filter(([name, value]) => value !== undefined && !besidePlan.includes(name))
+  if (given.length === 0) return
+  const names = given.map(([name]) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
+  throw CliFailure.usage(`The saved plan says what is to be done; ${names.join(', ')} cannot change it. Plan again.`)
+}
+
+/** The bucket of the plan, whatever the settings here name. */
+function placed(options: ApplyVerbOptions, saved: SavedPlan): ApplyVerbOptions {
+  if (saved.context.embedded) return options
+  return { ...options, bucket: desiredOf(saved).name, region: saved.context.region }
+}
+
+/** The embedded S3 may have another port than when the plan was made. */
+function requireSamePlace({ context, endpoint }: SavedPlan, access: BucketAccess): void {
+  const place = (embedded: boolean, address: string | null) => (embedded ? 'the embedded S3' : (address ?? 'AWS'))
+  const [then, now] = [place(context.embedded, endpoint), place(access.embedded, access.endpoint)]
+  if (then !== now) throw CliFailure.usage(`The plan was made for ${then}, and the settings here say ${now}.`)
+}
+
 type Work = {
   readonly access: BucketAccess
   readonly settings: ParsedBucketSettings
-  readonly context: DesiredContext
+  /** Asks AWS for the account, where no setting says it. */
+  readonly contextOf: () => Promise<DesiredContext>
 }
 
 async function withBucket<T>(options: BucketOptions, io: Io, work: (parts: Work) => Promise<T>): Promise<T> {
   const { config, bucket } = await bucketConfig(options, io)
   const access = await openBucket(config)
   try {
-    return await work({ access, settings: config.bucket, context: await contextOf({ config, bucket }, access) })
+    const contextOf = () => desiredContext({ config, bucket }, access)
+    return await work({ access, settings: config.bucket, contextOf })
+  } catch (error) {
+    if (!KeepsakeError.is(error, 'store_denied')) throw error
+    // To a server that is a part which fails; here it is the one who asks.
+    const { code, status, title, message } = error
+    throw new CliFailure({ code, status, title, detail: message }, exitCodes.denied)
   } finally {
     await access.close()
   }
 }
 
-async function contextOf({ config, bucket }: BucketConfig, access: BucketAccess): Promise<DesiredContext> {
+async function desiredContext({ config, bucket }: BucketConfig, access: BucketAccess): Promise<DesiredContext> {
   const { embedded, region } = access
-  const account = config.bucket.account ?? (await (await access.clientOf(region)).account())
+  const account = config.bucket.account ?? (await accountOf(access, bucket !== null))
   return { embedded, bucket, region, account }
+}
+
+/** With a name of its own the bucket can do without; then policies name no account. */
+async function accountOf({ clientOf, region }: BucketAccess, named: boolean): Promise<string | undefined> {
+  const client = await clientOf(region)
+  try {
+    return await client.account()
+  } catch (error) {
+    if (named) return undefined
+    throw error
+  }
 }
 
 async function readPlan(file: string): Promise<string> {

@@ -42,6 +42,7 @@ describe('/openapi.json', () => {
       'GET /v1/audit',
       'GET /v1/collections',
       'GET /v1/collections/{collection}/assets',
+      'GET /v1/doctor',
       'POST /v1/collections/{collection}/imports',
       'POST /v1/urls',
     ])
