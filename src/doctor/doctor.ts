@@ -196,9 +196,15 @@ function judgeFacts(read: BucketFacts | string | undefined): Verdicts {
   const { existence, bucket } = facts.live
   for (const id of ids) {
     const isAbsent = existence.status === 'missing' && id !== 'S3.1'
-    verdicts.set(id, isAbsent ? unknown(`There is no bucket '${bucket}'.`) : judgeControl(id, facts))
+    const verdict = isAbsent ? unknown(`There is no bucket '${bucket}'.`) : judgeControl(id, facts)
+    verdicts.set(id, id === 'S3.1' && facts.account ? withAccount(verdict, facts.account) : verdict)
   }
   return verdicts
+}
+
+/** The command names the account, which is known only once the credentials were asked. */
+function withAccount(verdict: Verdict, account: string): Verdict {
+  return { ...verdict, fix: checks['S3.1'].fix.replace('{account}', account) }
 }
 
 const allIds = keysOf(checks)

@@ -118,6 +118,8 @@ const cors: Step = {
 
 const corsEvil: Step = {
   id: 'probe.cors-evil',
+  // Of a bucket that is not there every page is refused.
+  after: 'probe.presigned-get',
   onError: 'unknown',
   async run(bench, signal) {
     // What nobody allowed by name, also as a subdomain of one that is, or as its beginning.
