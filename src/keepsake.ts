@@ -1,8 +1,10 @@
-import { composeKeepsake } from './compose.ts'
+import { composeKeepsake, type KeepsakeParts } from './compose.ts'
 import { type ConfigSources, type KeepsakeConfig, type ResolvedConfig, resolveConfig } from './config/index.ts'
 import type { DataFolder } from './data-folder/index.ts'
 import { type Logger, silentLogger } from './logger.ts'
+import { KeepsakeError } from './media/index.ts'
 import { openParts } from './open-parts.ts'
+import { claimBucket, foreignBucket } from './upkeep/index.ts'
 import type { Keepsake } from './verbs.ts'
 
 export type CreateOptions = {
@@ -35,11 +37,29 @@ export async function openKeepsake(
   const { parts, folder } = await openParts(config, logger)
   for (const warning of config.warnings) logger.warn({}, warning)
   try {
-    return { keepsake: await composeKeepsake(parts), folder }
+    const keepsake = await composeKeepsake(parts)
+    await markBucket(parts)
+    return { keepsake, folder }
   } catch (error) {
     await parts.jobs.stop().catch(() => {})
     await parts.store.close()
     await parts.release()
     throw error
+  }
+}
+
+/** Milliseconds that a store gets to be marked as this catalogue's; the next opening tries again. */
+const markMillis = 5_000
+
+/** A bucket that cannot be marked now, or is another catalogue's, is still opened: only reconcile refuses it. */
+async function markBucket(parts: KeepsakeParts): Promise<void> {
+  try {
+    const other = await claimBucket(parts, AbortSignal.timeout(markMillis))
+    if (other === undefined) return
+    const id = await parts.catalogue.installationId()
+    parts.logger.warn({ code: 'reconcile_refused' }, foreignBucket(parts.store, other, id).message)
+  } catch (error) {
+    const problem = KeepsakeError.from(error)
+    parts.logger.debug({ code: problem.code, err: problem }, 'the bucket could not be marked yet')
   }
 }

@@ -27,4 +27,5 @@ export type {
   Sighting,
   SuspectRow,
 } from './reconcile.ts'
+export { rowFlags } from './reconcile.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'
