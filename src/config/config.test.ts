@@ -403,6 +403,15 @@ describe('what is shown', () => {
       'KEEPSAKE_DATADIR is not a setting of Keepsake.',
     ])
   })
+
+  test('keys that come over plain http are warned about, unless they come from this machine', () => {
+    const warnings = (KEEPSAKE_JWKS_URL: string) => resolveConfig({ env: { KEEPSAKE_JWKS_URL } }).warnings
+    expect(warnings('http://auth.example.com/jwks')).toEqual([
+      expect.stringContaining('KEEPSAKE_JWKS_URL is plain http'),
+    ])
+    expect(warnings('http://127.0.0.1:9999/jwks')).toEqual([])
+    expect(warnings('https://auth.example.com/jwks')).toEqual([])
+  })
 })
 
 describe('the configuration file', () => {

@@ -220,6 +220,11 @@ function findWarnings(config: ResolvedConfig, env: Environment): string[] {
   if (keys && 'secret' in keys && Buffer.byteLength(keys.secret.reveal()) < 32) {
     warnings.push('KEEPSAKE_JWT_SECRET has fewer than 32 bytes, which HS256 asks for (RFC 7518, section 3.2).')
   }
+  if (keys && 'jwksUrl' in keys && !isBeyondReach(new URL(keys.jwksUrl))) {
+    warnings.push(
+      'KEEPSAKE_JWKS_URL is plain http: whoever sits between can hand out keys of his own and sign in as anybody. Use https.',
+    )
+  }
   for (const name of Object.keys(env)) {
     if (
       !name.startsWith('KEEPSAKE_') ||
@@ -231,4 +236,9 @@ function findWarnings(config: ResolvedConfig, env: Environment): string[] {
     warnings.push(`${name} is not a setting of Keepsake.`)
   }
   return warnings
+}
+
+/** Https, or this very machine: nobody sits between. */
+function isBeyondReach({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 }

@@ -9,7 +9,8 @@ import { toKeepsakeError } from './problem.ts'
  * `{"type":"problem","code","status","title","detail","requestId"}`. A line `{"type":"alive"}` in every quiet ten seconds keeps
  * proxies from hanging up. Who stops reading aborts the work.
  */
-export const linesType = 'application/x-ndjson'
+// A plain string: of a literal that ends in json, zod-openapi's types want one JSON document.
+export const linesType: string = 'application/x-ndjson'
 
 const quietMilliseconds = 10_000
 

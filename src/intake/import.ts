@@ -125,6 +125,8 @@ export class Intake {
     source: Extract<ImportSource, { url: string }>,
     actor: Actor,
   ): Promise<AssetRecord> {
+    // What its text alone rules out never gets a row: nothing of it can ever be kept.
+    this.#parts.fetch.check(source.url)
     const { asset, replayed } = await this.#reserve(collection, request, actor, source, 0)
     if (replayed) return replay(asset)
     const work = this.#track(this.#attempt(asset, collection, actor, foreground.tries))

@@ -274,7 +274,9 @@ describe('a private address', () => {
       const url = `${scheme}://${host}:${canary.port}/picture.png`
       const problem = await readProblem(await api.import({ url }))
       expect(problem, url).toMatchObject({ status: 422, code: 'source_forbidden' })
-      expect(await api.asset(problem.asset ?? '')).toMatchObject({ state: 'failed', url: null })
+      // What the text of the URL rules out leaves no row behind.
+      if (host.includes('@')) expect(problem.asset).toBeUndefined()
+      else expect(await api.asset(problem.asset ?? '')).toMatchObject({ state: 'failed', url: null })
     }
     expect(canary.connections).toBe(0)
     expect(await service.objects()).toEqual([])

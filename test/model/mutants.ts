@@ -94,12 +94,22 @@ export const mutants: readonly Mutant[] = [
     "), retired as (\n  ${retire}\n), audited as (\n  ${audit('changed', 'asset.failed'",
     "), audited as (\n  ${audit('changed', 'asset.failed'",
   ),
-  mutant(
-    'retired keys are looked at once and forgotten',
-    'catalogue/retired-keys.ts',
-    "and s.at >= s.retired_at + interval '6 hours'",
-    'and s.at >= s.retired_at',
-  ),
+  {
+    name: 'retired keys are looked at once and forgotten',
+    edits: [
+      {
+        file: 'catalogue/retired-keys.ts',
+        find: "and s.at >= s.retired_at + interval '6 hours'",
+        replace: 'and s.at >= s.retired_at',
+      },
+      // Both parts see the row as it was: the update would win over the delete.
+      {
+        file: 'catalogue/retired-keys.ts',
+        find: "where r.key = s.key and r.store = s.store and s.at < s.retired_at + interval '6 hours'`",
+        replace: 'where r.key = s.key and r.store = s.store and s.at < s.retired_at`',
+      },
+    ],
+  },
   mutant(
     'stored without an audit row',
     transitions,

@@ -105,5 +105,39 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 )
 
+/**
+ * A put whose every try is only heard of much later, after its attempt was given up or its asset deleted: what arrives
+ * then is nobody's. Left to chance this takes five things in a row.
+ */
+const straggler: fc.Arbitrary<Step[]> = fc
+  .record({
+    owner: fc.nat(owners.length - 1),
+    content: fc.nat(contents - 1),
+    source: fc.constantFrom('url' as const, 'url' as const, 'bytes' as const),
+    fate: fc.constantFrom('given up' as const, 'deleted' as const),
+    mood: fc.constantFrom('well' as const, 'other' as const),
+    landed: fc.boolean(),
+  })
+  .map(({ owner, content, source, fate, mood, landed }) => [
+    {
+      at: 'acts',
+      acts: [{ do: 'import', owner, content, idempotency: null, source }],
+      faults: [{ method: 'put', fault: 'lands-later', times: 5 }],
+    },
+    { at: 'source', mood },
+    ...(fate === 'given up'
+      ? [{ at: 'jump' as const, seconds: 400 }]
+      : [{ at: 'acts' as const, acts: [{ do: 'delete' as const, pick: 7 }], faults: [] }]),
+    { at: 'acts', acts: [{ do: 'sweep' }], faults: [] },
+    ...(landed ? [{ at: 'land' as const }] : []),
+  ])
+
+const passage: fc.Arbitrary<Step[]> = fc.oneof(
+  { weight: 16, arbitrary: step.map((one) => [one]) },
+  { weight: 1, arbitrary: straggler },
+)
+
 /** A sequence of steps, mostly short: shrinking makes a found one shorter still. */
-export const sequence: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 1, maxLength: 10, size: 'max' })
+export const sequence: fc.Arbitrary<Step[]> = fc
+  .array(passage, { minLength: 1, maxLength: 10, size: 'max' })
+  .map((passages) => passages.flat())

@@ -136,6 +136,7 @@ export class World {
     const { mortal } = this
     const world = this
     return {
+      check() {},
       async open(url) {
         if (mortal.killed) return new Promise<never>(() => {})
         const drawn = world.faults.next('open')

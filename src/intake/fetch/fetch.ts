@@ -47,6 +47,13 @@ export type FetchedSource = OpenedSource & {
 /** Fetches from the outside world without being talked into anything else. */
 export interface GuardedFetch {
   /**
+   * Judges a URL by its text alone, without asking anybody; {@link GuardedFetch.open} does so too.
+   *
+   * @throws `invalid_source` (not a URL), `source_forbidden`.
+   */
+  check(url: string): void
+
+  /**
    * Asks a URL for its content. Reading the body may throw `content_too_large`, `content_truncated` (retryable) and
    * `source_unavailable`; an abort throws the signal's reason. Close it, or read it to its end.
    *
@@ -116,6 +123,9 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
   }
 
   return {
+    check(text) {
+      parseTarget(text, policy)
+    },
     async open(text, { signal, maxBytes }) {
       let url = parseTarget(text, policy)
       const limit = new TimeLimit(totalDeadline, signal, url.origin)
