@@ -130,7 +130,7 @@ class World {
       catalogue: this.#inTurns(catalogue, catalogueCalls, false),
       store: this.#inTurns(this.#bucket, storeCalls, false),
       jobs,
-      fetch: { open: () => Promise.reject(new Error('Nothing is fetched here.')), close: async () => {} },
+      fetch: { check() {}, open: () => Promise.reject(new Error('Nothing is fetched here.')), close: async () => {} },
       clock: eagerClock,
       logger: silentLogger,
       expiresIn: 3600,
@@ -247,8 +247,8 @@ class World {
       this.#database.service
         .query(
           `insert into keepsake.assets (id, collection, owner, state, kind, key, content_type, size, sha256, stored_at)
-          select $1, 'small', $2, 'stored', 'image', $3, 'image/gif', $4, $5, keepsake.now()
-          where not exists (select from keepsake.retired_keys where key = $3) on conflict do nothing`,
+          select $1::uuid, 'small', $2, 'stored', 'image', $3::text, 'image/gif', $4::bigint, $5, keepsake.now()
+          where not exists (select from keepsake.retired_keys where key = $3::text) on conflict do nothing`,
           [asset, owner, key, head.size, sha256],
         )
         .then(
@@ -256,8 +256,8 @@ class World {
             if (rowCount > 0) this.#known.push({ id: asset ?? '', owner: owner ?? '' })
           },
           (error: unknown) => {
-            // The key is held by a move, or has a row by now.
-            if (!this.#subject.KeepsakeError.is(error, 'object_exists', 'internal')) throw error
+            // The key is held by a move.
+            if (!this.#subject.KeepsakeError.is(error, 'object_exists')) throw error
           },
         ),
     )
