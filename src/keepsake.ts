@@ -1,9 +1,11 @@
-import { composeKeepsake } from './compose.ts'
+import { composeKeepsake, type KeepsakeParts } from './compose.ts'
 import { type ConfigSources, type KeepsakeConfig, type ResolvedConfig, resolveConfig } from './config/index.ts'
 import type { DataFolder } from './data-folder/index.ts'
 import type { Handler, HandlerOptions } from './http/index.ts'
 import { type Logger, silentLogger } from './logger.ts'
+import { KeepsakeError } from './media/index.ts'
 import { openParts } from './open-parts.ts'
+import { claimBucket, foreignBucket } from './upkeep/index.ts'
 import type { Keepsake as Composed } from './verbs.ts'
 
 /** A running Keepsake, opened by {@link createKeepsake}. */
@@ -50,6 +52,7 @@ export async function openKeepsake(
   for (const warning of config.warnings) logger.warn({}, warning)
   try {
     const composed = await composeKeepsake(parts)
+    await markBucket(parts)
     return { keepsake: { ...composed, handler: (options) => lazyHandler(composed, options) }, folder }
   } catch (error) {
     await parts.jobs.stop().catch(() => {})
@@ -65,5 +68,21 @@ function lazyHandler(keepsake: Composed, options: HandlerOptions): Handler {
   return async (request) => {
     handler ??= import('./http/index.ts').then(({ createHandler }) => createHandler(keepsake, options))
     return (await handler)(request)
+  }
+}
+
+/** Milliseconds that a store gets to be marked as this catalogue's; the next opening tries again. */
+const markMillis = 5_000
+
+/** A bucket that cannot be marked now, or is another catalogue's, is still opened: only reconcile refuses it. */
+async function markBucket(parts: KeepsakeParts): Promise<void> {
+  try {
+    const other = await claimBucket(parts, AbortSignal.timeout(markMillis))
+    if (other === undefined) return
+    const id = await parts.catalogue.installationId()
+    parts.logger.warn({ code: 'upkeep_refused' }, foreignBucket(parts.store, other, id).message)
+  } catch (error) {
+    const problem = KeepsakeError.from(error)
+    parts.logger.debug({ code: problem.code, err: problem }, 'the bucket could not be marked yet')
   }
 }

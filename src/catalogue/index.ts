@@ -53,6 +53,7 @@ export type {
   Sighting,
   SuspectRow,
 } from './reconcile.ts'
+export { rowFlags } from './reconcile.ts'
 export type { ReportCounts, ReportGroup, ReportGroupCounts, ReportPage, ReportQueries, ReportQuery } from './report.ts'
 export type { CleanupScope, OldAsset, OldAssets, RetentionChange } from './retention.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'

@@ -17,13 +17,9 @@ const quietMilliseconds = 10_000
 /** Resolves when the reader has taken what came before: who has many lines to send waits for that. */
 export type Emit = (progress: Readonly<Record<string, unknown>>) => Promise<void>
 
-/**
- * What a route that answers with lines declares for its 200. Its content is not in the type: the route would then have
- * to return one value of it, and not a stream of many.
- */
-export function lines(description: string, schema: z.ZodType): { readonly description: string } {
-  const content = { [linesType]: { schema } }
-  return Object.assign({ description }, { content })
+/** What a route that answers with lines declares for its 200. */
+export function lines(description: string, schema: z.ZodType) {
+  return { description, content: { [linesType]: { schema } } }
 }
 
 /** Runs work whose progress and result go out line by line. An error before the first await is answered as any other. */

@@ -64,7 +64,7 @@ afterAll(async () => {
 
 async function objects(): Promise<string[]> {
   const keys: string[] = []
-  for await (const { key } of store.list()) keys.push(key)
+  for await (const { key } of store.list()) if (!key.startsWith('.keepsake/')) keys.push(key)
   return keys
 }
 

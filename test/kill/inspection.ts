@@ -122,7 +122,10 @@ async function listBucket(dataDir: string): Promise<ReadonlyMap<string, number>>
       // The listing comes from an index; the files are what there is.
       const files = await readdir(join(dir, 'buckets', bucket, 'objects'), { recursive: true, withFileTypes: true })
       const count = files.filter((file) => file.isFile()).length
-      if (count !== objects.size) objects.set(`(${count} files, and ${objects.size} objects listed)`, 0)
+      // By which the bucket says whose it is.
+      const marks = [...objects.keys()].filter((key) => key.startsWith('.keepsake/'))
+      for (const key of marks) objects.delete(key)
+      if (count !== objects.size + marks.length) objects.set(`(${count} files, and ${objects.size} objects listed)`, 0)
     }
     return objects
   } finally {

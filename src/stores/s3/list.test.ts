@@ -43,7 +43,7 @@ describe('a page of a list', () => {
     const entry = fc
       .record({
         key: fc.string({ minLength: 1, unit: 'grapheme' }),
-        more: fc.constantFrom('', '<Owner><ID>1</ID></Owner>', '<StorageClass>STANDARD</StorageClass>', '<Key/>', ' '),
+        more: fc.constantFrom('', '<Owner><ID>1</ID></Owner>', '<StorageClass>STANDARD</StorageClass>', '<New/>', ' '),
         between: fc.constantFrom('', '', '\n', '<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>'),
       })
       .map(({ key, more, between }) => contents(escapeXml(key), more) + between)

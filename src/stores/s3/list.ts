@@ -10,7 +10,10 @@ const pageLimit = 16 * 1024 * 1024
 export type ListPage = { readonly objects: readonly ListedObject[]; readonly nextToken: string | undefined }
 
 /** AWS, ListObjectsV2: keys in UTF-8 binary order. The order is checked, since reconcile stands on it. */
-export async function* listObjects(client: S3Client, options: ListOptions): AsyncGenerator<ListedObject> {
+export async function* listPages(
+  client: S3Client,
+  options: ListOptions,
+): AsyncGenerator<readonly ListedObject[], void, undefined> {
   const { prefix, startAfter, pageSize = 1000, signal } = options
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 1000) {
     throw new KeepsakeError('invalid_request', `A page cannot have ${pageSize} objects. Allowed is 1 to 1000.`)
@@ -31,13 +34,18 @@ export async function* listObjects(client: S3Client, options: ListOptions): Asyn
     const request = { method: 'GET', query, payloadHash: emptySha256, signal } as const
     const page = await client.sendForText(request, pageLimit, parseListPage)
     if (page.nextToken !== undefined && page.nextToken === token) throw unreadable('it repeats a continuation token')
-    for (const object of page.objects) {
-      if (last !== undefined && compareObjectKeys(last, object.key) >= 0) throw unreadable('its keys are not in order')
-      last = object.key
-      yield object
+    for (const { key } of page.objects) {
+      if (last !== undefined && compareObjectKeys(last, key) >= 0) throw unreadable('its keys are not in order')
+      last = key
     }
+    yield page.objects
     token = page.nextToken
   } while (token !== undefined)
+}
+
+/** The same, one by one. */
+export async function* listObjects(client: S3Client, options: ListOptions): AsyncGenerator<ListedObject> {
+  for await (const page of listPages(client, options)) yield* page
 }
 
 /** One page of ListObjectsV2 with `encoding-type=url`. @throws {KeepsakeError} `store_unavailable` for anything else. */

@@ -41,7 +41,7 @@ import { deleteObjects } from './delete.ts'
 import { encodeRfc3986 } from './encode.ts'
 import { failedConnection } from './errors.ts'
 import { headObject, parseHead } from './head.ts'
-import { listObjects } from './list.ts'
+import { listObjects, listPages } from './list.ts'
 import { encodeMetadataValue } from './metadata.ts'
 import { abortMultipart, completeMultipart, createMultipart, putPart } from './multipart.ts'
 import { listMultipart, listParts } from './multipart-list.ts'
@@ -223,6 +223,10 @@ class S3Store implements ObjectStore {
 
   list(options: ListOptions = {}): AsyncIterable<ListedObject> {
     return listObjects(this.#client, options)
+  }
+
+  listPages(options: ListOptions = {}): AsyncIterable<readonly ListedObject[]> {
+    return listPages(this.#client, options)
   }
 
   signGet(key: string, options: SignGetOptions): SignedUrl {

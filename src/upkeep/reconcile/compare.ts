@@ -33,19 +33,20 @@ export function compare(
         ? 1
         : row === undefined
           ? -1
-          : object.key === row.key
+          : object.key === row[0]
             ? 0
-            : compareObjectKeys(object.key, row.key)
+            : compareObjectKeys(object.key, row[0])
     if (object !== undefined && order <= 0) {
       requireOrder('bucket', lastObject, object.key)
-      lastObject = object.key
       objectAt += 1
     }
     if (row !== undefined && order >= 0) {
-      requireOrder('catalogue', lastRow, row.key)
-      lastRow = row.key
+      // Where both came along together, one look is for both.
+      if (order !== 0 || lastRow !== lastObject) requireOrder('catalogue', lastRow, row[0])
+      lastRow = row[0]
       rowAt += 1
     }
+    if (object !== undefined && order <= 0) lastObject = object.key
     if (object !== undefined && row !== undefined && order === 0) hearer.both(object, row)
     else if (object !== undefined && order < 0) hearer.objectOnly(object)
     else if (row !== undefined) hearer.rowOnly(row)

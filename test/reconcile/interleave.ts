@@ -1,0 +1,379 @@
+import { createHash } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { z } from 'zod'
+import type { Catalogue, Database } from '../../src/catalogue/index.ts'
+import type { Clock } from '../../src/clock.ts'
+import type { JobHandlers, Jobs } from '../../src/jobs/index.ts'
+import { silentLogger } from '../../src/logger.ts'
+import type { ObjectStore } from '../../src/stores/index.ts'
+import type { Keepsake } from '../../src/verbs.ts'
+import { type Act, type Interleaving, owners } from './acts.ts'
+import type { Subject } from './subject.ts'
+import { Turns } from './turns.ts'
+
+/** A promise of reconcile was broken. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+}
+
+const day = 86_400
+/** Seconds: the age an orphan must have is more than the time between two sightings, so that each is seen to count. */
+const minAge = 2 * day
+const apart = day
+/** Seconds that pass in truth while a sequence runs. */
+const slack = 120
+const quarantinePrefix = 'quarantine/'
+
+const gif = Buffer.from(
+  'GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;',
+  'latin1',
+)
+/** No timers: a wait is over at once, and time only passes between rounds. */
+const eagerClock: Clock = {
+  now: () => new Date(),
+  sleep: (seconds, signal) =>
+    seconds >= 20 ? new Promise((r) => signal?.addEventListener('abort', () => r())) : Promise.resolve(),
+}
+
+const catalogueCalls = new Set<string>(
+  [
+    ['reserve', 'assignKey', 'confirm', 'fail', 'postpone', 'claim', 'due', 'beginDelete', 'purge', 'dueRetiredKeys'],
+    ['sweptRetiredKeys', 'get', 'keyedRows', 'storedWithKeys', 'retiredAmong', 'recordSightings', 'saveProgress'],
+    [
+      'statesOfKeys',
+      'claimMove',
+      'resumeRemoval',
+      'beginRemoval',
+      'finishMove',
+      'stepBack',
+      'dropMove',
+      'beginRestore',
+    ],
+    ['finishRestore', 'getQuarantined', 'noteHealth'],
+  ].flat(),
+)
+const storeCalls = new Set(['put', 'head', 'delete', 'copy'])
+/** What may fail under reconcile's hands. */
+const faultyCalls = new Set([
+  'delete',
+  'copy',
+  'head',
+  'claimMove',
+  'beginRemoval',
+  'finishMove',
+  'finishRestore',
+  'saveProgress',
+])
+const landsLater = new Set(['delete', 'copy'])
+
+/** Runs one interleaving against the real code and throws a {@link Violation} where a promise is broken. */
+export async function interleave(subject: Subject, database: Database, what: Interleaving): Promise<void> {
+  await database.service.query(
+    "delete from keepsake.assets; delete from keepsake.retired_keys; delete from keepsake.usage; delete from keepsake.scans; delete from keepsake.sightings; delete from keepsake.quarantine; select set_config('keepsake.clock_offset', '0', false)",
+  )
+  const world = new World(subject, database, what)
+  await world.start()
+  for (const { acts, then } of what.rounds) {
+    await Promise.all(acts.map((act) => world.act(act)))
+    await world.check()
+    await world.pass(then)
+  }
+  await world.landAll()
+  await world.check()
+}
+
+class World {
+  readonly #subject: Subject
+  readonly #database: Database
+  readonly #turns: Turns
+  readonly #faults: number
+  readonly #bucket: ObjectStore
+  readonly #late: (() => Promise<unknown>)[] = []
+  readonly #manifests: string[][] = []
+  readonly #known: { readonly id: string; readonly owner: string }[] = []
+  /** Keys of objects without a row, or that had none for a while: a scan may rightly name them. */
+  readonly #rowless = new Set<string>()
+  /** Keys whose asset somebody asked to delete. */
+  readonly #given = new Set<string>()
+  /** When each object was seen without a row: `key etag`. */
+  readonly #seen = new Map<string, number[]>()
+  #keepsake!: Keepsake
+  #reconcile!: Keepsake['reconcile']
+  #handlers: JobHandlers | undefined
+  #seconds = 0
+  #contents = 0
+
+  constructor(subject: Subject, database: Database, { seed, faults }: Interleaving) {
+    this.#subject = subject
+    this.#database = database
+    this.#turns = new Turns(seed)
+    this.#faults = faults
+    this.#bucket = subject.createMemoryStore({ now: () => Date.now() + this.#seconds * 1000 })
+  }
+
+  async start(): Promise<void> {
+    const { composeKeepsake, createCatalogue, createReconcile, parseCollection } = this.#subject
+    const catalogue = createCatalogue(this.#database)
+    const jobs: Jobs = {
+      nudge: async () => {},
+      start: async (handlers) => {
+        this.#handlers = handlers
+      },
+      stop: async () => {},
+    }
+    const parts = {
+      collections: new Map([['small', parseCollection('small', { key: '{owner}/{id8}.{ext}', accept: ['image'] })]]),
+      spoolDir: tmpdir(),
+    }
+    this.#keepsake = await composeKeepsake({
+      ...parts,
+      catalogue: this.#inTurns(catalogue, catalogueCalls, false),
+      store: this.#inTurns(this.#bucket, storeCalls, false),
+      jobs,
+      fetch: { check() {}, open: () => Promise.reject(new Error('Nothing is fetched here.')), close: async () => {} },
+      clock: eagerClock,
+      logger: silentLogger,
+      expiresIn: 3600,
+      baseUrl: null,
+      giveUpAfter: 1800,
+      patience: 60,
+      checkCatalogue: async () => {},
+      release: async () => {},
+    })
+    this.#reconcile = createReconcile({
+      ...parts,
+      catalogue: this.#inTurns(catalogue, catalogueCalls, true),
+      store: this.#inTurns(this.#bucket, storeCalls, true),
+    })
+  }
+
+  async pass(seconds: number): Promise<void> {
+    // No request is under way for longer than the watch over an unsure removal.
+    if (seconds > 600) await this.landAll()
+    this.#seconds += seconds
+    await this.#database.service.query("select set_config('keepsake.clock_offset', $1, false)", [
+      `${this.#seconds} seconds`,
+    ])
+  }
+
+  async landAll(): Promise<void> {
+    for (const land of this.#late.splice(0)) await land()
+  }
+
+  async act(act: Act): Promise<void> {
+    const outcome = await this.#try(act).catch((error: unknown) => error)
+    if (outcome === undefined) return
+    if (!this.#subject.KeepsakeError.is(outcome)) throw outcome
+    // A defect, not a refusal.
+    if (outcome.code === 'internal') throw outcome.cause instanceof Error ? outcome.cause : outcome
+  }
+
+  async #try(act: Act): Promise<void> {
+    switch (act.do) {
+      case 'import': {
+        const owner = owners[act.owner] ?? owners[0]
+        this.#contents += 1
+        const bytes = Buffer.concat([gif, Buffer.from(`#${this.#contents}`)])
+        const asset = await this.#keepsake.import('small', { source: { bytes }, owner })
+        this.#known.push({ id: asset.id, owner })
+        return
+      }
+      case 'delete': {
+        const target = this.#pick(this.#known, act.pick)
+        if (target === undefined) return
+        for (const { id, key } of await this.#rows()) if (id === target.id && key !== null) this.#given.add(key)
+        await this.#keepsake.as({ role: 'user', owner: target.owner }).delete(target.id)
+        return
+      }
+      case 'sweep':
+        return this.#handlers?.sweep(new AbortController().signal)
+      case 'plant':
+        return this.#plant(owners[act.owner] ?? owners[0])
+      case 'lose': {
+        const target = this.#pick(await this.#rows(), act.pick)
+        if (target?.state !== 'stored' || target.key === null) return
+        this.#rowless.add(target.key)
+        await this.#turns.call(() =>
+          this.#database.service.query('delete from keepsake.assets where id = $1', [target.id]),
+        )
+        return
+      }
+      case 'adopt':
+        return this.#adopt(act.pick)
+      case 'scan': {
+        const options = { shards: act.shards, rangeRows: 2, ...(act.prefix ? { prefix: 'a/' } : {}) }
+        const { scan } = await this.#reconcile.scan(options)
+        const lines: string[] = []
+        for await (const line of this.#reconcile.manifest(scan.id)) lines.push(line)
+        this.#manifests.push(lines)
+        return this.#checkManifest(lines, act.prefix ? 'a/' : '')
+      }
+      case 'apply': {
+        const lines = this.#manifests.at(-1 - (act.pick % Math.max(1, Math.min(2, this.#manifests.length))))
+        if (lines === undefined) return
+        const manifest = (async function* () {
+          for (const line of lines) yield `${line}\n`
+        })()
+        await this.#reconcile.apply(manifest, { maxShare: 1, minAge, apart })
+        return
+      }
+      case 'restore':
+        await this.#reconcile.restore('all')
+        return
+    }
+  }
+
+  async #plant(owner: string): Promise<void> {
+    this.#contents += 1
+    const id = this.#subject.newAssetId()
+    const key = `${owner}/${id.slice(-8)}.gif`
+    this.#rowless.add(key)
+    const body = Buffer.concat([gif, Buffer.from(`#${this.#contents}`)])
+    const sha256 = createHash('sha256').update(body).digest('hex')
+    const metadata = { asset: id, owner, collection: 'small', sha256, created: new Date().toISOString() }
+    await this.#turns.call(() =>
+      this.#bucket.put({ key, body, size: body.length, sha256, contentType: 'image/gif', metadata }),
+    )
+  }
+
+  /** As a rebuild does it: the object is asked, and then its row is made. */
+  async #adopt(pick: number): Promise<void> {
+    const key = this.#pick([...this.#rowless], pick)
+    if (key === undefined) return
+    const head = await this.#turns.call(() => this.#bucket.head(key))
+    if (head === undefined) return
+    const { asset, owner, sha256 } = head.metadata
+    await this.#turns.call(() =>
+      this.#database.service
+        .query(
+          `insert into keepsake.assets (id, collection, owner, state, kind, key, content_type, size, sha256, stored_at)
+          select $1::uuid, 'small', $2, 'stored', 'image', $3::text, 'image/gif', $4::bigint, $5, keepsake.now()
+          where not exists (select from keepsake.retired_keys where key = $3::text) on conflict do nothing`,
+          [asset, owner, key, head.size, sha256],
+        )
+        .then(
+          ({ rowCount }) => {
+            if (rowCount > 0) this.#known.push({ id: asset ?? '', owner: owner ?? '' })
+          },
+          (error: unknown) => {
+            // The key is held by a move.
+            if (!this.#subject.KeepsakeError.is(error, 'object_exists')) throw error
+          },
+        ),
+    )
+  }
+
+  /** What is stored has its object, at the end of every round. */
+  async check(): Promise<void> {
+    for (const { id, key, state } of await this.#rows()) {
+      if (state !== 'stored' || key === null) continue
+      if ((await this.#bucket.head(key)) === undefined) throw new Violation(`${id} is stored and ${key} is gone`)
+    }
+  }
+
+  /** What a scan calls an orphan has, and had, no row: no key of an import, however it came and went. */
+  async #checkManifest(lines: readonly string[], prefix: string): Promise<void> {
+    for (const line of lines.slice(1)) {
+      const { kind, key } = z.looseObject({ kind: z.string(), key: z.string() }).parse(JSON.parse(line))
+      if (!key.startsWith(prefix)) throw new Violation(`a scan of ${prefix} names ${key}`)
+      if (kind === 'orphan' && !this.#rowless.has(key))
+        throw new Violation(`${key} has or had a row, and is called an orphan`)
+      if (kind === 'missing' && !this.#rowless.has(key) && !this.#given.has(key)) {
+        throw new Violation(`${key} was never away, and is called missing`)
+      }
+    }
+  }
+
+  /** When reconcile removes an object, at the very moment it takes effect. */
+  async #checkRemoval(keys: readonly string[]): Promise<void> {
+    const rows = await this.#rows()
+    for (const key of keys) {
+      if (key.startsWith(quarantinePrefix)) {
+        const original = key.slice(quarantinePrefix.length)
+        if ((await this.#bucket.head(key)) === undefined || this.#given.has(original)) continue
+        if ((await this.#bucket.head(original)) === undefined)
+          throw new Violation(`the last copy of ${original} is removed`)
+        continue
+      }
+      const head = await this.#bucket.head(key)
+      if (head === undefined) continue
+      const live = rows.find((row) => row.key === key && (row.state === 'stored' || row.state === 'pending'))
+      if (live) throw new Violation(`${key} lives (${live.state}) and is moved to quarantine`)
+      if ((await this.#bucket.head(quarantinePrefix + key)) === undefined)
+        throw new Violation(`${key} is removed without a copy`)
+      const age = Date.now() / 1000 + this.#seconds - head.lastModified.getTime() / 1000
+      if (age < minAge - slack) throw new Violation(`${key} is ${age} seconds old and is moved`)
+      const times = this.#seen.get(`${key} ${head.etag} ${head.lastModified.getTime()}`) ?? []
+      if (Math.max(...times) - Math.min(...times) < apart - slack)
+        throw new Violation(`${key} was not seen twice, and is moved`)
+    }
+  }
+
+  async #rows() {
+    const { rows } = await this.#database.service.query('select id, key, state from keepsake.assets order by id')
+    return z.array(z.object({ id: z.string(), key: z.string().nullable(), state: z.string() })).parse(rows)
+  }
+
+  #pick<T>(from: readonly T[], n: number): T | undefined {
+    return from[n % Math.max(1, from.length)]
+  }
+
+  /** A port whose calls take turns; under reconcile's hands they may fail too, and its removals are looked at. */
+  #inTurns<T extends Catalogue | ObjectStore>(port: T, calls: ReadonlySet<string>, isReconcile: boolean): T {
+    const { KeepsakeError } = this.#subject
+    const failure = () => new KeepsakeError('store_unavailable', 'It failed (a fault of the test).')
+    return new Proxy(port, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target)
+        if (typeof value !== 'function' || typeof name !== 'string') return value
+        const call = async (args: unknown[]): Promise<unknown> => {
+          if (isReconcile && name === 'delete') await this.#checkRemoval(z.array(z.string()).parse(args[0]))
+          if (isReconcile && name === 'recordSightings') this.#noteSeen(args[0])
+          return Reflect.apply(value, target, args)
+        }
+        if (name === 'list') return (...args: unknown[]) => this.#listInTurns(Reflect.apply(value, target, args))
+        if (!calls.has(name)) return (...args: unknown[]) => Reflect.apply(value, target, args)
+        return (...args: unknown[]) =>
+          this.#turns.call(async () => {
+            if (!isReconcile || !faultyCalls.has(name) || this.#turns.random() >= this.#faults) return call(args)
+            const drawn = this.#turns.random()
+            if (drawn < 0.3) throw failure()
+            if (drawn < 0.7 && landsLater.has(name)) {
+              this.#late.push(() => call(args).catch(swallowRefusal))
+              // Some land in this round, between the calls of others.
+              if (drawn < 0.5) void this.#turns.call(() => this.#landOne())
+              throw failure()
+            }
+            await call(args)
+            throw failure()
+          })
+      },
+    })
+  }
+
+  async #landOne(): Promise<void> {
+    await this.#late.shift()?.()
+  }
+
+  /** A listing is one call, a page of it: what changes afterwards is not in it. */
+  async *#listInTurns(objects: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+    const page = await this.#turns.call(async () => {
+      const all: unknown[] = []
+      for await (const object of objects) all.push(object)
+      return all
+    })
+    yield* page
+  }
+
+  #noteSeen(objects: unknown): void {
+    const seen = z.array(z.looseObject({ key: z.string(), etag: z.string(), lastModified: z.date() })).parse(objects)
+    for (const { key, etag, lastModified } of seen) {
+      const name = `${key} ${etag} ${lastModified.getTime()}`
+      this.#seen.set(name, [...(this.#seen.get(name) ?? []), this.#seconds])
+    }
+  }
+}
+
+function swallowRefusal(error: unknown): void {
+  if (error instanceof Violation) throw error
+}
