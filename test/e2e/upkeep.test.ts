@@ -179,7 +179,14 @@ describe('verify', () => {
     expect(metrics).toMatch(/keepsake_webhook_deliveries\{endpoint="app",state="dead"\} 0\n/)
 
     const lines = await linesOf(await server.call('/v1/verify', { body: { level: 'full', owner: 'verified' } }))
-    expect(lines.at(-1)).toMatchObject({ type: 'result', level: 'full', ok: 1, missing: 1, marked: 0, bytesRead: gif.length })
+    expect(lines.at(-1)).toMatchObject({
+      type: 'result',
+      level: 'full',
+      ok: 1,
+      missing: 1,
+      marked: 0,
+      bytesRead: gif.length,
+    })
     expect(await runCli(['verify', '--level', 'most'], env())).toMatchObject({ code: 5 })
     const user = await server.call('/v1/verify', { body: {}, headers: await userHeaders('verified') })
     expect(await statusAndCode(user)).toEqual([403, 'forbidden'])
