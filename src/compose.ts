@@ -64,16 +64,22 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   const intake = new Intake({ ...parts, storeName: 'primary' })
   const upkeep = { ...parts, intake }
   const verbParts = { ...parts, intake, delivery: new Delivery(parts) }
-  // First: what happens from here on is written down for them.
-  await courier.start()
-  await jobs.start({
-    settle: async (id) => {
-      const record = await catalogue.get(id, { role: 'system' })
-      if (record) await settle(upkeep, record)
-    },
-    sweep: (signal) => sweep(upkeep, signal),
-  })
-  for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {})) await jobs.schedule(name, cron, work)
+  try {
+    // First: what happens from here on is written down for them.
+    await courier.start()
+    await jobs.start({
+      settle: async (id) => {
+        const record = await catalogue.get(id, { role: 'system' })
+        if (record) await settle(upkeep, record)
+      },
+      sweep: (signal) => sweep(upkeep, signal),
+    })
+    for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {}))
+      await jobs.schedule(name, cron, work)
+  } catch (error) {
+    await courier.stop(0)
+    throw error
+  }
 
   const as = (actor: Actor) => new BoundVerbs(verbParts, actor)
   const service = as({ role: 'service' })
