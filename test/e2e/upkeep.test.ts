@@ -276,9 +276,9 @@ describe('the clock', () => {
     try {
       const runs = await until(
         async () => (await parts.keepsake.upkeepState()).runs,
-        (found) => found.length > 0,
+        (found) => found.length === 2,
       )
-      expect(runs.map(({ name }) => name)).toEqual(['verify.full'])
+      expect(runs.map(({ name }) => name)).toEqual(['cleanup', 'verify.full'])
     } finally {
       await parts.keepsake.close()
     }
