@@ -76,20 +76,27 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   const uploadSweep = new UploadSweep(parts)
   const upkeep = { ...parts, intake, uploads }
   const verbParts = { ...parts, intake, uploads, delivery: new Delivery(parts) }
-  // First: what happens from here on is written down for them.
-  await courier.start()
   const doctor = new Doctor({ ...parts, catalogue: null, place: null, installation: null, ...parts.doctor })
-  await jobs.start({
-    settle: async (id) => {
-      const record = await catalogue.get(id, { role: 'system' })
-      if (record) await settle(upkeep, record)
-    },
-    sweep: async (signal) => {
-      await uploadSweep.run(signal)
-      await sweep(upkeep, signal)
-    },
-  })
-  for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {})) await jobs.schedule(name, cron, work)
+  try {
+    // First: what happens from here on is written down for them.
+    await courier.start()
+    await jobs.start({
+      settle: async (id) => {
+        const record = await catalogue.get(id, { role: 'system' })
+        if (record) await settle(upkeep, record)
+      },
+      sweep: async (signal) => {
+        await uploadSweep.run(signal)
+        await sweep(upkeep, signal)
+      },
+    })
+    for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {})) {
+      await jobs.schedule(name, cron, work)
+    }
+  } catch (error) {
+    await courier.stop(0)
+    throw error
+  }
 
   const as = (actor: Actor) => new BoundVerbs(verbParts, actor)
   const service = as({ role: 'service' })

@@ -125,7 +125,7 @@ with old as (
 ), audited as (
   insert into keepsake.audit (action, asset, owner, collection, actor, request_id, detail)
   select 'asset.deleting', id, owner, collection, $3::text, $4::text,
-    jsonb_build_object('attempt', attempt, 'from', 'stored', 'reason', '${reason}')
+    jsonb_build_object('attempt', attempt, 'from', 'stored', 'reason', '${reason}', 'size', size)
   from changed
 )
 select ${assetColumns} from changed`

@@ -80,15 +80,16 @@ export const configSchema = z.strictObject({
   upkeep: z
     .strictObject({
       verify: z
-        .union([
+        .preprocess(
+          // The expression alone, rather than a union: its errors name the field that is wrong.
+          (given) => (typeof given === 'string' ? { cron: given } : given),
           z.strictObject({
             cron: value.cron,
             level: value.verifyLevel.optional(),
             budget: value.duration.optional(),
             bandwidth: value.size.optional(),
           }),
-          value.cron,
-        ])
+        )
         .optional(),
       cleanup: z
         .strictObject({

@@ -126,7 +126,8 @@ const secretPaths =
 function explain(issue: z.core.$ZodIssue, path: string, given: unknown): string {
   if (issue.code === 'unrecognized_keys') return `there is no setting ${issue.keys.join(', ')} here.`
   let value: unknown = given
-  for (const key of issue.path) value = Object(value)[key]
+  // A text may stand for an object with one field, see `upkeep.verify`.
+  for (const key of issue.path) if (typeof value !== 'string') value = Object(value)[key]
   return `found ${secretPaths.test(path) ? foundSecret(value) : found(value)}. ${issue.message}`
 }
 
@@ -233,7 +234,7 @@ function resolveUpkeep(pick: Pick): UpkeepConfig {
   const verify = pick((layer) => layer.upkeep?.verify)
   const cleanup = pick((layer) => layer.upkeep?.cleanup)
   return {
-    ...(verify === undefined ? {} : { verify: typeof verify === 'string' ? { cron: verify } : verify }),
+    ...(verify === undefined ? {} : { verify }),
     ...(cleanup === undefined ? {} : { cleanup }),
   }
 }

@@ -53,3 +53,18 @@ test('work that nudges itself for ever ends in an error', async () => {
   await jobs.nudge('restless')
   await expect(jobs.runDue()).rejects.toThrow('nudges itself')
 })
+
+test('scheduled work runs when told', async () => {
+  const jobs = createInlineJobs()
+  await jobs.start({ settle: async () => {}, sweep: async () => {} })
+  let runs = 0
+  await jobs.schedule('nightly', '0 3 * * *', async () => {
+    runs += 1
+    if (runs === 2) throw new Error('no luck')
+  })
+  expect(jobs.schedules).toEqual(new Map([['nightly', '0 3 * * *']]))
+  await jobs.runScheduled('nightly')
+  await jobs.runScheduled('nightly')
+  expect(jobs.errors).toEqual([new Error('no luck')])
+  await expect(jobs.runScheduled('weekly')).rejects.toThrow("'weekly'")
+})

@@ -3,6 +3,7 @@ import type { Logger } from '../logger.ts'
 import { type AssetRecord, KeepsakeError, parseDuration } from '../media/index.ts'
 import type { ObjectStore } from '../stores/index.ts'
 import { eachOf } from './each-of.ts'
+import { recorded } from './recorded.ts'
 import { finishDelete } from './settle.ts'
 
 export type CleanupRequest = {
@@ -63,7 +64,17 @@ export async function cleanUp(
   parts: CleanupParts,
   request: CleanupRequest,
   actor: Actor,
-  { signal, onProgress }: UpkeepRunOptions<CleanupProgress> = {},
+  options: UpkeepRunOptions<CleanupProgress> = {},
+): Promise<CleanupResult> {
+  if (request.dryRun) return run(parts, request, actor, options)
+  return recorded(parts.catalogue, 'cleanup', () => run(parts, request, actor, options))
+}
+
+async function run(
+  parts: CleanupParts,
+  request: CleanupRequest,
+  actor: Actor,
+  { signal, onProgress }: UpkeepRunOptions<CleanupProgress>,
 ): Promise<CleanupResult> {
   const { catalogue } = parts
   const { owner, collection, dryRun = false, expect } = request

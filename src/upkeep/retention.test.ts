@@ -163,6 +163,8 @@ describe.each(databases)('on $name', ({ open }) => {
         expect(await catalogue.get(id, service)).toMatchObject({ state: 'stored' })
         expect(await store.head(key)).toBeDefined()
       }
+      const [last] = await catalogue.lastRuns()
+      expect(last).toMatchObject({ name: 'cleanup', detail: { deleted: 3 } })
       expect(await run({ olderThan: '90d', owner, expect: 3 })).toMatchObject({ assets: 0, deleted: 0 })
     })
 
@@ -189,6 +191,7 @@ describe.each(databases)('on $name', ({ open }) => {
           details: { assets: 2 },
         })
       }
+      expect((await catalogue.lastRuns())[0]?.detail).toEqual({ problem: 'upkeep_refused' })
       for (const olderThan of ['1h', 0, 'old', 86_399]) {
         await expect(run({ olderThan, owner, expect: 9 })).rejects.toMatchObject({ code: 'invalid_request' })
       }

@@ -6,6 +6,7 @@ import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { openPglite } from '../../src/catalogue/index.ts'
+import { defaultCollections } from '../../src/media/index.ts'
 import { runCli } from '../support/cli.ts'
 import { apiKey, gif, startTestServer, type TestServer } from '../support/http.ts'
 import { openTestParts } from '../support/keepsake.ts'
@@ -30,6 +31,7 @@ let server: TestServer
 beforeAll(async () => {
   receiver = await startReceiver()
   server = await startTestServer({
+    collections: { ...defaultCollections, short: { keep: '7d', accept: ['image'] } },
     webhooks: [{ name: 'app', url: receiver.url, secrets: [webhookSecret] }],
     auth: { apiKeys: [apiKey], jwt: { keys: { secret: jwtSecret }, audience: 'authenticated' } },
   })
@@ -106,21 +108,13 @@ describe('retention', () => {
   })
 
   it('a user gets no more than the collection gives', async () => {
-    const own = await startTestServer({
-      collections: { short: { keep: '7d', accept: ['image'] } },
-      auth: { apiKeys: [apiKey], jwt: { keys: { secret: jwtSecret }, audience: 'authenticated' } },
-    })
-    try {
-      const send = async (keepFor: unknown, headers = {}) =>
-        own.call('/v1/collections/short/imports', { body: { source: { base64 }, keep: keepFor }, headers })
-      const ada = await userHeaders('ada')
-      expect((await send('8d', ada)).status).toBe(403)
-      expect((await send(null, ada)).status).toBe(403)
-      expect((await send('6d', ada)).status).toBe(201)
-      expect((await send('8d')).status).toBe(201)
-    } finally {
-      await own.stop()
-    }
+    const send = async (keepFor: unknown, headers = {}) =>
+      server.call('/v1/collections/short/imports', { body: { source: { base64 }, keep: keepFor }, headers })
+    const ada = await userHeaders('ada')
+    expect((await send('8d', ada)).status).toBe(403)
+    expect((await send(null, ada)).status).toBe(403)
+    expect((await send('6d', ada)).status).toBe(201)
+    expect((await send('8d')).status).toBe(201)
   })
 })
 
@@ -173,9 +167,7 @@ describe('verify', () => {
     await receiver.until(() => receiver.received.some(({ event }) => event.type === 'asset.missing'))
     const metrics = await (await server.call('/metrics')).text()
     expect(metrics).toMatch(/keepsake_assets_unwell\{health="missing"\} 1\n/)
-    expect(metrics).toMatch(
-      /keepsake_upkeep_last_run_timestamp_seconds\{work="verify.exists",outcome="done"\} 1\.\d+e\+?9|\d{10}/,
-    )
+    expect(metrics).toMatch(/keepsake_upkeep_last_run_timestamp_seconds\{work="verify\.exists",outcome="done"\} \d{10}/)
     expect(metrics).toMatch(/keepsake_webhook_deliveries\{endpoint="app",state="dead"\} 0\n/)
 
     const lines = await linesOf(await server.call('/v1/verify', { body: { level: 'full', owner: 'verified' } }))
@@ -284,9 +276,9 @@ describe('the clock', () => {
     try {
       const runs = await until(
         async () => (await parts.keepsake.upkeepState()).runs,
-        (found) => found.length > 0,
+        (found) => found.length === 2,
       )
-      expect(runs.map(({ name }) => name)).toEqual(['verify.full'])
+      expect(runs.map(({ name }) => name)).toEqual(['cleanup', 'verify.full'])
     } finally {
       await parts.keepsake.close()
     }

@@ -5,6 +5,7 @@ import { type AssetHealth, type AssetRecord, KeepsakeError } from '../../media/i
 import type { ObjectStore } from '../../stores/index.ts'
 import type { UpkeepRunOptions } from '../cleanup.ts'
 import { eachOf } from '../each-of.ts'
+import { recorded } from '../recorded.ts'
 import { type Finding, lookAt, type VerifyLevel } from './look.ts'
 import { type ParsedVerify, parseVerify, type VerifyRequest } from './request.ts'
 import { Throttle } from './throttle.ts'
@@ -81,23 +82,16 @@ export async function verify(
   options: UpkeepRunOptions<VerifyProgress> = {},
 ): Promise<VerifyResult> {
   const parsed = parseVerify(request)
-  const startedAt = await parts.catalogue.now()
-  const run = new VerifyRun(parts, parsed, actor, startedAt, options)
-  const end = async (detail: Readonly<Record<string, unknown>>) =>
-    parts.catalogue.recordRun({
-      name: `verify.${parsed.level}`,
-      startedAt,
-      endedAt: await parts.catalogue.now(),
-      detail,
-    })
-  try {
-    const result = await run.toTheEnd()
-    await end(result)
-    return result
-  } catch (error) {
-    await end({ ...run.counts, problem: KeepsakeError.from(error).code }).catch(() => {})
-    throw error
-  }
+  let run: VerifyRun | undefined
+  return recorded(
+    parts.catalogue,
+    `verify.${parsed.level}`,
+    (startedAt) => {
+      run = new VerifyRun(parts, parsed, actor, startedAt, options)
+      return run.toTheEnd()
+    },
+    () => run?.counts ?? {},
+  )
 }
 
 class VerifyRun {

@@ -49,9 +49,13 @@ describe.each(databases)('webhooks on $name', ({ open }) => {
 
   /** A process that delivers. It looks when the test says so. */
   async function courierTo(
-    given: Partial<WebhookDefinition> & { readonly allow?: boolean; readonly deadline?: number } = {},
+    given: Partial<WebhookDefinition> & {
+      readonly allow?: boolean
+      readonly deadline?: number
+      readonly through?: Catalogue
+    } = {},
   ) {
-    const { allow = true, deadline, ...definition } = given
+    const { allow = true, deadline, through = catalogue, ...definition } = given
     const url = definition.url ?? receiver.url
     const post: GuardedPost = createGuardedPost({
       allowHosts: allow ? [new URL(url).host] : [],
@@ -61,7 +65,7 @@ describe.each(databases)('webhooks on $name', ({ open }) => {
     cleanUps.push(() => post.close())
     const check = allow ? post : { check: () => {} }
     const endpoints = parseEndpoints([{ name: 'app', secrets: [webhookSecret], ...definition, url }], check)
-    const courier = new Courier({ catalogue, endpoints, post, clock: systemClock, logger: silentLogger })
+    const courier = new Courier({ catalogue: through, endpoints, post, clock: systemClock, logger: silentLogger })
     await catalogue.registerEndpoints(endpoints)
     return { courier, webhooks: createWebhooks({ catalogue, courier, endpoints }), post }
   }
@@ -280,7 +284,9 @@ describe.each(databases)('webhooks on $name', ({ open }) => {
   })
 
   it('are sent once each by several processes side by side', async () => {
-    const [one, two] = [await courierTo(), await courierTo()]
+    // With connections of their own, where the database has them.
+    const through = createCatalogue(opened.database)
+    const [one, two] = [await courierTo({ through }), await courierTo({ through })]
     for (let n = 0; n < 40; n += 1) await keep()
     await Promise.all([one.courier.deliverDue(), two.courier.deliverDue(), one.courier.deliverDue()])
     expect(receiver.received).toHaveLength(40)
