@@ -139,14 +139,15 @@ export interface Catalogue extends ReportQueries, RebuildQueries {
 
   /**
    * pending -> failed. Retires the key. Frees the reserved bytes. For good, unless `reopenable`: for a failure that says
-   * nothing about the request, which the caller is to send again.
+   * nothing about the request, which the caller is to send again. `releaseKey` frees the idempotency key instead, for a
+   * row that cannot be gone on with and that nobody was told of.
    */
   fail(
     id: string,
     attempt: number,
     problem: AssetProblem,
     actor: Actor,
-    options?: { readonly reopenable?: boolean },
+    options?: { readonly reopenable?: boolean; readonly releaseKey?: boolean },
   ): Promise<AssetRecord | undefined>
 
   /**

@@ -119,6 +119,9 @@ with old as (
     reopenable = $7
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
+), released as (
+  delete from keepsake.idempotency_keys k using changed
+  where $8::boolean and k.owner = changed.owner and k.asset = changed.id
 ), retired as (
   ${retire}
 ), audited as (
@@ -132,9 +135,9 @@ export function fail(
   attempt: number,
   problem: AssetProblem,
   actor: Actor,
-  options: { readonly reopenable?: boolean } = {},
+  { reopenable = false, releaseKey = false }: { readonly reopenable?: boolean; readonly releaseKey?: boolean } = {},
 ): Promise<AssetRecord | undefined> {
-  return change(database, failText, id, attempt, actor, [problem.code, problem.message, options.reopenable ?? false])
+  return change(database, failText, id, attempt, actor, [problem.code, problem.message, reopenable, releaseKey])
 }
 
 // The row let go of its key and its bytes when it failed, so it begins anew, under the next attempt.
