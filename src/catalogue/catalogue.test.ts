@@ -335,6 +335,21 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
       expect((await catalogue.reserve(reservation({ ...wanted, quota: 10 }), service)).replayed).toBe(false)
     })
 
+    it('stays with a failed asset, which the same request may reopen only where the failure was not its own', async () => {
+      const { owner } = reservation()
+      const problem = { code: 'store_unavailable', message: 'x' }
+      const room = { lease: 30, reservedBytes: 10, quota: 100 }
+      const asset = await pending({ owner, idempotency })
+      await catalogue.fail(asset.id, 1, problem, system, { reopenable: true })
+      const { asset: again, replayed } = await catalogue.reserve(reservation({ owner, idempotency }), service)
+      expect([again.id, again.state, replayed]).toEqual([asset.id, 'failed', true])
+      const opened = await Promise.all([1, 2].map(() => catalogue.reopen(asset.id, 1, room, user(owner))))
+      expect(opened.filter((one) => one !== undefined)).toMatchObject([{ state: 'pending', attempt: 2, problem: null }])
+      await catalogue.fail(asset.id, 2, problem, system)
+      expect(await catalogue.reopen(asset.id, 2, room, service)).toBeUndefined()
+      expect(await catalogue.get(asset.id, service)).toMatchObject({ state: 'failed', problem })
+    })
+
     it('remembers a key for a day at least, and not for ever', async () => {
       const { owner } = reservation()
       const asset = await pending({ owner, idempotency }, clocked)

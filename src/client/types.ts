@@ -45,6 +45,8 @@ export type Asset = {
   createdAt: string
   storedAt: string | null
   expiresAt?: string | undefined
+  /** Retention and clean-ups leave it alone. */
+  pinned?: true | undefined
   /** Why it is not stored. */
   problem?: { code: string; message: string } | undefined
 }
@@ -89,6 +91,8 @@ export type UploadOptions = {
   readonly owner?: string | undefined
   readonly attributes?: Readonly<Record<string, string>> | undefined
   readonly provenance?: Provenance | undefined
+  /** How long to keep it: seconds or a text such as '30d', null for ever. A user may only shorten what holds. */
+  readonly keep?: number | string | null | undefined
   /** Default: the file's name. */
   readonly filename?: string | undefined
   /** Default: the file's type. */

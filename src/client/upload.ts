@@ -74,11 +74,11 @@ class Transfer {
     this.#options = options
     this.#resumed.resolve()
     if (options.resumable !== false && file instanceof File && file.name !== '') {
-      const { collection, owner, attributes, provenance, filename } = options
+      const { collection, owner, attributes, provenance, filename, keep } = options
       const { name, size, lastModified, type } = file
       const key = JSON.stringify([
         ...[place, collection, name, size, lastModified, type],
-        ...[owner, attributes, provenance, filename],
+        ...[owner, attributes, provenance, filename, keep],
       ])
       if (!underWay.has(key)) this.#fingerprint = key
     }
@@ -153,13 +153,13 @@ class Transfer {
   }
 
   async #begin(): Promise<Ticket> {
-    const { collection, owner, attributes, provenance, filename, contentType } = this.#options
+    const { collection, owner, attributes, provenance, filename, keep, contentType } = this.#options
     const file = this.#file
     const ticket = await this.#api<Ticket>(
       'POST',
       `/v1/collections/${encodeURIComponent(collection)}/uploads`,
       {
-        ...{ owner, attributes, provenance, size: file.size, sha256: await hash(file) },
+        ...{ owner, attributes, provenance, keep, size: file.size, sha256: await hash(file) },
         contentType: contentType ?? (file.type || 'application/octet-stream'),
         filename: filename ?? (file instanceof File ? file.name : undefined),
       },

@@ -120,6 +120,8 @@ class World {
         this.#handlers = handlers
       },
       stop: async () => {},
+      schedule: async () => {},
+      check: async () => 0,
     }
     const parts = {
       collections: new Map([['small', parseCollection('small', { key: '{owner}/{id8}.{ext}', accept: ['image'] })]]),
@@ -129,6 +131,7 @@ class World {
       ...parts,
       catalogue: this.#inTurns(catalogue, catalogueCalls, false),
       store: this.#inTurns(this.#bucket, storeCalls, false),
+      openBucket: async () => this.#bucket,
       jobs,
       fetch: { check() {}, open: () => Promise.reject(new Error('Nothing is fetched here.')), close: async () => {} },
       clock: eagerClock,
