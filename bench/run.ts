@@ -3,12 +3,14 @@ import { benchMemory } from './memory.ts'
 import { benchPresign } from './presign.ts'
 import { type Part, report } from './report.ts'
 import { benchS3Client } from './s3-client.ts'
+import { benchUploads } from './uploads.ts'
 
 /** The benchmarks as a command: `npm run bench`, or `npm run bench -- presign memory` for some of them. */
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
   presign: benchPresign,
   's3-client': benchS3Client,
   import: benchImport,
+  uploads: benchUploads,
   memory: benchMemory,
 }
 

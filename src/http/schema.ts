@@ -286,26 +286,22 @@ const partOutput = z
 
 export const uploadPartsOutput = z.strictObject({ parts: z.array(partOutput) }).openapi('UploadParts')
 
-const ticketOutput = z
-  .union([
-    z.strictObject({
-      strategy: z.literal('put'),
-      method: z.literal('PUT'),
-      url: z.string().openapi({ description: 'A secret: whoever has it may send this file.' }),
-      headers: headersOut,
-      expiresAt: timestampOut,
-    }),
-    z.strictObject({
-      strategy: z.literal('multipart'),
-      partSize: z.int().openapi({ description: 'Bytes of every part but the last, which has what remains.' }),
-      partCount: z.int(),
-      parts: z
-        .array(partOutput)
-        .openapi({ description: 'The first ones, up to 100; more by `/v1/uploads/{id}/parts`.' }),
-      expiresAt: timestampOut.openapi({ description: 'Until when it may be gone on with; put off by each look.' }),
-    }),
-  ])
-  .openapi('UploadTicket')
+const ticketOutput = z.union([
+  z.strictObject({
+    strategy: z.literal('put'),
+    method: z.literal('PUT'),
+    url: z.string().openapi({ description: 'A secret: whoever has it may send this file.' }),
+    headers: headersOut,
+    expiresAt: timestampOut,
+  }),
+  z.strictObject({
+    strategy: z.literal('multipart'),
+    partSize: z.int().openapi({ description: 'Bytes of every part but the last, which has what remains.' }),
+    partCount: z.int(),
+    parts: z.array(partOutput).openapi({ description: 'The first ones, up to 100; more by `/v1/uploads/{id}/parts`.' }),
+    expiresAt: timestampOut.openapi({ description: 'Until when it may be gone on with; put off by each look.' }),
+  }),
+])
 
 export const uploadOutput = z
   .strictObject({

@@ -158,3 +158,56 @@ describe('an upload that is given up', () => {
     expect((await server.call(`/v1/assets/${asset.id}`)).status).toBe(200)
   })
 })
+
+describe('a page at another origin', () => {
+  const allowed = 'https://app.example'
+  let other: TestServer
+  beforeAll(async () => {
+    other = await startTestServer({ corsOrigins: [allowed] })
+  })
+  afterAll(() => other?.stop())
+
+  /** What a browser asks before it sends: may this origin use this method with these headers? */
+  async function preflight(url: string, method: string, origin: string, headers: string) {
+    const response = await fetch(url, {
+      method: 'OPTIONS',
+      headers: {
+        ...{ origin, 'access-control-request-method': method, 'access-control-request-headers': headers },
+      },
+    })
+    const allows = response.headers.get('access-control-allow-origin')
+    return response.ok && allows === origin
+  }
+
+  it('may announce, send and complete where it is allowed, and nowhere else', async () => {
+    const body = { contentType: 'image/gif', size: gif.length }
+    const ticket = await other.call('/v1/collections/generations/uploads', { body, headers: { origin: allowed } })
+    expect(ticket.headers.get('access-control-allow-origin')).toBe(allowed)
+    const { upload } = putTicket.parse(await ticket.json())
+    const names = Object.keys(upload.headers).join(',')
+    const api = `${other.url}/v1/collections/generations/uploads`
+    for (const [origin, may] of [
+      [allowed, true],
+      ['https://evil.example', false],
+      ['https://app.example.evil.example', false],
+      ['http://app.example', false],
+      ['null', false],
+    ] as const) {
+      expect([origin, await preflight(api, 'POST', origin, 'authorization,content-type')]).toEqual([origin, may])
+      expect([origin, await preflight(upload.url, 'PUT', origin, names)]).toEqual([origin, may])
+    }
+    const sent = await fetch(upload.url, {
+      method: 'PUT',
+      headers: { ...upload.headers, origin: allowed },
+      body: new Uint8Array(gif),
+    })
+    expect(sent.headers.get('access-control-allow-origin')).toBe(allowed)
+    expect(sent.headers.get('access-control-expose-headers')).toMatch(/ETag/i)
+    const again = await fetch(upload.url, {
+      method: 'PUT',
+      headers: { ...upload.headers, origin: allowed },
+      body: new Uint8Array(gif),
+    })
+    expect([again.status, again.headers.get('access-control-allow-origin')]).toEqual([412, allowed])
+  })
+})

@@ -73,8 +73,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'reaper without fence',
     transitions,
-    "where id = $1 and state = 'pending' and attempt = $2 and until <= keepsake.now() for update",
-    "where id = $1 and state = 'pending' and $2::integer is not null for update",
+    "where id = $1 and state = 'pending' and attempt = $2 and until <= keepsake.now() and upload is null for update",
+    "where id = $1 and state = 'pending' and $2::integer is not null and upload is null for update",
   ),
   mutant(
     'reaper that does not ask the object',
@@ -115,6 +115,24 @@ export const mutants: readonly Mutant[] = [
     transitions,
     "${audit('changed', 'asset.stored',",
     "${audit('changed where false', 'asset.stored',",
+  ),
+  mutant(
+    'upload stored on its client’s word',
+    settleFile,
+    '  if (record.upload !== null) return parts.uploads.settle(record, collection, system)\n',
+    '',
+  ),
+  mutant(
+    'upload stored whatever it is',
+    'intake/upload/examine.ts',
+    '  if (!acceptsContentType(collection.accept, contentType)) {',
+    '  if (contentType === "") {',
+  ),
+  mutant(
+    'abort of what was stored meanwhile',
+    'catalogue/uploads.ts',
+    "where id = $1 and state = 'pending' and upload is not null for update",
+    "where id = $1 and state in ('pending', 'stored') for update",
   ),
   mutant('quota not checked', migration, 'if total > new.quota then', 'if total > new.quota + 1000000 then'),
   mutant(

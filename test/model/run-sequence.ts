@@ -4,7 +4,7 @@ import { checkAlways, checkRecovered, readCatalogue, Violation } from './check.t
 import { others } from './faults.ts'
 import { type Act, contents, owners, type Step } from './steps.ts'
 import type { Subject } from './subject.ts'
-import { contentOf, hashOf, quota, World } from './world.ts'
+import { contentOf, hashOf, linkLife, quota, World } from './world.ts'
 
 /** Runs one sequence against the real code and throws a {@link Violation} where an invariant does not hold. */
 export async function runSequence(subject: Subject, database: Database, steps: readonly Step[]): Promise<void> {
@@ -17,6 +17,17 @@ export async function runSequence(subject: Subject, database: Database, steps: r
   await run.recover()
 }
 
+/** What a client holds that was given a ticket. */
+type Ticket = {
+  readonly id: string
+  readonly owner: string
+  readonly key: string
+  readonly content: number
+  readonly inParts: boolean
+  /** When its links end, on the moved clock. */
+  readonly until: number
+}
+
 class Run {
   readonly world: World
   readonly #subject: Subject
@@ -25,6 +36,9 @@ class Run {
   readonly #known: { id: string; owner: string; key: string | null }[] = []
   readonly #kept = new Map<string, string>()
   readonly #deleted = new Set<string>()
+  /** Somebody asked for their deletion, whatever came of it. */
+  readonly #unwanted = new Set<string>()
+  readonly #tickets: Ticket[] = []
   readonly #keyed = new Map<string, string>()
   readonly #requests = new Map<string, string>()
 
@@ -92,11 +106,41 @@ class Run {
     switch (act.do) {
       case 'import':
         return this.#import(act)
+      case 'ticket':
+        return this.#ticket(act)
+      case 'send': {
+        const ticket = this.#tickets[act.pick % Math.max(1, this.#tickets.length)]
+        if (ticket !== undefined && this.world.elapsed < ticket.until) await this.#send(ticket, act.wrong)
+        return
+      }
+      case 'complete': {
+        const ticket = this.#tickets[act.pick % Math.max(1, this.#tickets.length)]
+        if (ticket === undefined) return
+        const asset = await keepsake.as({ role: 'user', owner: ticket.owner }).completeUpload(ticket.id)
+        if (asset.state !== 'stored') return
+        const { sha256 } = asset
+        if (sha256 === null || sha256 !== hashOf(contentOf(ticket.content))) {
+          throw new Violation('I1', `${asset.id} was completed with a content that is not its ticket's`)
+        }
+        if (!this.#unwanted.has(ticket.id)) this.#kept.set(ticket.id, sha256)
+        return
+      }
+      case 'abort': {
+        const ticket = this.#tickets[act.pick % Math.max(1, this.#tickets.length)]
+        if (ticket === undefined) return
+        const known = this.#kept.get(ticket.id)
+        await keepsake.as({ role: 'user', owner: ticket.owner }).abortUpload(ticket.id)
+        if (known !== undefined && this.#kept.has(ticket.id)) {
+          throw new Violation('I1', `${ticket.id} was acknowledged, and an abort of it was acknowledged too`)
+        }
+        return
+      }
       case 'delete': {
         const target = this.#known[act.pick % Math.max(1, this.#known.length)]
         if (target === undefined) return
         // From the moment of asking, nobody is promised the asset any more.
         this.#kept.delete(target.id)
+        this.#unwanted.add(target.id)
         const { done } = await keepsake.as({ role: 'user', owner: target.owner }).delete(target.id)
         if (!done) return
         this.#deleted.add(target.id)
@@ -127,6 +171,46 @@ class Run {
     }
   }
 
+  async #ticket(act: Extract<Act, { do: 'ticket' }>): Promise<void> {
+    const owner = owners[act.owner] ?? owners[0]
+    const bytes = contentOf(act.content)
+    const slot = `${owner}/${act.idempotency}`
+    const until = this.world.elapsed + linkLife
+    const { asset, upload } = await this.world.keepsake.as({ role: 'user', owner }).upload('small', {
+      contentType: 'image/gif',
+      size: bytes.length,
+      ...(act.hashed ? { sha256: hashOf(bytes) } : {}),
+      ...(act.idempotency === null ? {} : { idempotencyKey: `key-${act.idempotency}` }),
+    })
+    this.#heard(asset, [hashOf(bytes)])
+    const { id, key } = asset
+    if (key !== null && upload !== null) {
+      this.world.tickets.add(key)
+      this.#tickets.unshift({ id, owner, key, content: act.content, inParts: upload.strategy === 'multipart', until })
+    }
+    if (act.idempotency !== null) this.#remember(slot, asset.id, `ticket:${act.content}:${act.hashed}`)
+  }
+
+  /** What the client does at the bucket: create-only, of the size that is signed; past Keepsake, and at any time. */
+  async #send({ id, owner, key, content, inParts }: Ticket, wrong: boolean): Promise<void> {
+    const { KeepsakeError } = this.#subject
+    const right = contentOf(content)
+    const body = wrong ? Buffer.alloc(right.length, '<html>') : right
+    const facts = { body, size: body.length, sha256: hashOf(body) }
+    const { bucket } = this.world
+    try {
+      if (!inParts) {
+        await bucket.put({ key, ...facts, contentType: 'image/gif', metadata: { asset: id, owner } })
+        return
+      }
+      for await (const { key: found, uploadId } of bucket.listMultipart({ prefix: key })) {
+        if (found === key) await bucket.putPart({ key, uploadId }, { partNumber: 1, ...facts })
+      }
+    } catch (error) {
+      if (!KeepsakeError.is(error, 'object_exists', 'object_missing')) throw error
+    }
+  }
+
   async #import(act: Extract<Act, { do: 'import' }>): Promise<void> {
     const owner = owners[act.owner] ?? owners[0]
     const bytes = contentOf(act.content)
@@ -137,11 +221,15 @@ class Run {
     const asset = await this.world.keepsake.import('small', { source, owner, ...idempotency })
     this.#heard(asset, [hashOf(bytes), hashOf(contentOf(act.content + contents))])
     if (act.idempotency === null) return
+    this.#remember(slot, asset.id, request)
+  }
+
+  #remember(slot: string, id: string, request: string): void {
     const known = this.#keyed.get(slot)
-    if (known !== undefined && known !== asset.id) throw new Violation('I5', `${slot} gave ${known}, then ${asset.id}`)
+    if (known !== undefined && known !== id) throw new Violation('I5', `${slot} gave ${known}, then ${id}`)
     const before = this.#requests.get(slot)
     if (before !== undefined && before !== request) throw new Violation('I5', `${slot} took ${before} and ${request}`)
-    this.#keyed.set(slot, asset.id)
+    this.#keyed.set(slot, id)
     this.#requests.set(slot, request)
   }
 

@@ -10,6 +10,18 @@ export type Act =
       readonly idempotency: number | null
       readonly source: 'url' | 'bytes'
     }
+  | {
+      readonly do: 'ticket'
+      readonly owner: number
+      readonly content: number
+      readonly idempotency: number | null
+      /** The client says the hash of its content. */
+      readonly hashed: boolean
+    }
+  /** A client uses a ticket: with what it announced, or with as many bytes of a web page. */
+  | { readonly do: 'send'; readonly pick: number; readonly wrong: boolean }
+  | { readonly do: 'complete'; readonly pick: number }
+  | { readonly do: 'abort'; readonly pick: number }
   | { readonly do: 'delete'; readonly pick: number }
   | { readonly do: 'read'; readonly pick: number; readonly owner: number }
   | { readonly do: 'sweep' }
@@ -38,6 +50,26 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       source: fc.constantFrom('url' as const, 'url' as const, 'bytes' as const),
     }),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('ticket' as const),
+      owner: fc.nat(owners.length - 1),
+      content: fc.nat(contents - 1),
+      idempotency: fc.option(fc.nat(2), { freq: 2 }),
+      hashed: fc.boolean(),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('send' as const),
+      pick: fc.nat(5),
+      wrong: fc.constantFrom(false, false, false, true),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('complete' as const), pick: fc.nat(5) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('abort' as const), pick: fc.nat(5) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), pick: fc.nat(7) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('read' as const), pick: fc.nat(7), owner: fc.nat(1) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('sweep' as const) }) },
@@ -58,6 +90,7 @@ const method = fc.oneof(
   { weight: 5, arbitrary: fc.constant('put') },
   { weight: 5, arbitrary: fc.constant('confirm') },
   { weight: 3, arbitrary: fc.constantFrom('head', 'delete', 'assignKey') },
+  { weight: 3, arbitrary: fc.constantFrom('createMultipart', 'beginParts', 'completeMultipart', 'beginAbort') },
   { weight: 3, arbitrary: fc.constantFrom('reserve', 'claim', 'beginDelete', 'purge', 'open') },
   { weight: 2, arbitrary: fc.constantFrom('fail', 'postpone', 'get', 'due', 'dueRetiredKeys', 'sweptRetiredKeys') },
   { weight: 1, arbitrary: fc.constantFrom('recordIssuedUrls', 'getMany', 'list') },
@@ -69,6 +102,21 @@ const rule: fc.Arbitrary<FaultRule> = fc.record({
   // Intake tries an effect four times: a fault that lasts must last that long.
   times: fc.constantFrom(1, 1, 1, 2, 4, 5),
 })
+
+/** An upload from its ticket to its end, by a client that gets through or does not. */
+const uploaded: fc.Arbitrary<Step[]> = fc
+  .record({
+    owner: fc.nat(owners.length - 1),
+    content: fc.nat(contents - 1),
+    hashed: fc.boolean(),
+    wrong: fc.constantFrom(false, false, false, true),
+    ends: fc.subarray(['complete', 'abort', 'complete'] as const),
+  })
+  .map(({ owner, content, hashed, wrong, ends }) => [
+    { at: 'acts', acts: [{ do: 'ticket', owner, content, idempotency: null, hashed }], faults: [] },
+    { at: 'acts', acts: [{ do: 'send', pick: 0, wrong }], faults: [] },
+    { at: 'acts', acts: ends.map((end) => ({ do: end, pick: 0 })), faults: [] },
+  ])
 
 /** A slow import whose lease runs out under it: the two attempts meet. */
 const overtaken: fc.Arbitrary<Act[]> = fc
@@ -135,6 +183,7 @@ const straggler: fc.Arbitrary<Step[]> = fc
 const passage: fc.Arbitrary<Step[]> = fc.oneof(
   { weight: 16, arbitrary: step.map((one) => [one]) },
   { weight: 1, arbitrary: straggler },
+  { weight: 2, arbitrary: uploaded },
 )
 
 /** A sequence of steps, mostly short: shrinking makes a found one shorter still. */

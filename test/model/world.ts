@@ -28,7 +28,7 @@ export function hashOf(bytes: Uint8Array): string {
 export const quota = 200
 
 const storeReads = ['get', 'head', 'check']
-const storeWrites = ['put', 'delete']
+const storeWrites = ['put', 'delete', 'copy', 'createMultipart', 'completeMultipart', 'abortMultipart']
 const catalogueReads = ['get', 'getMany', 'getByKey', 'list', 'due', 'dueRetiredKeys', 'listAudit', 'countByState']
 const catalogueWrites = [
   'reserve',
@@ -42,7 +42,14 @@ const catalogueWrites = [
   'purge',
   'sweptRetiredKeys',
   'recordIssuedUrls',
+  'beginParts',
+  'extendUpload',
+  'holdUpload',
+  'beginAbort',
 ]
+
+/** Seconds that the links of an upload live. */
+export const linkLife = 3600
 
 /** No timers: a wait is over at once, and time only passes where the sequence says so. */
 const eagerClock: Clock = {
@@ -58,7 +65,11 @@ const eagerClock: Clock = {
 export class World {
   readonly late = new LateCalls()
   readonly written = new Map<string, Set<string>>()
+  /** Keys that a client may write to by itself. */
+  readonly tickets = new Set<string>()
   readonly bucket: ObjectStore
+  /** Seconds by which the clock was moved. */
+  elapsed = 0
   mood: 'well' | 'failing' | 'gone' | 'cut' | 'other' = 'well'
   keepsake!: Keepsake
   mortal = new Mortal()
@@ -109,7 +120,9 @@ export class World {
       collections: new Map([['small', small]]),
       spoolDir: '/nonexistent',
       logger: silentLogger,
-      expiresIn: 3600,
+      expiresIn: linkLife,
+      // The larger of the contents go in parts, of which there is one.
+      uploads: { partThreshold: 47, resumeWithin: linkLife },
       baseUrl: null,
       giveUpAfter: 1800,
       patience: 60,
@@ -124,6 +137,7 @@ export class World {
 
   /** Moves the database's clock. A call cannot land later than the watch over retired keys lasts: no request lives an hour. */
   async jump(seconds: number): Promise<void> {
+    this.elapsed += seconds
     if (seconds > 600) await this.late.land()
     await this.#database.service.query(
       "select set_config('keepsake.clock_offset', (coalesce(nullif(current_setting('keepsake.clock_offset', true), ''), '0')::bigint + $1::bigint)::text, false)",
@@ -167,9 +181,30 @@ export class World {
 
   /** The bucket, remembering every content that a key ever had. */
   #recorded(store: ObjectStore): ObjectStore {
-    const { written } = this
+    const { tickets, written } = this
     return new Proxy(store, {
       get(target, name) {
+        if (name === 'delete') {
+          // A link may be used again after its upload was given up: that is another object, which nobody ever reads.
+          const remove: ObjectStore['delete'] = async (keys, options) => {
+            const result = await target.delete(keys, options)
+            for (const key of keys) if (tickets.has(key)) written.delete(key)
+            return result
+          }
+          return remove
+        }
+        if (name === 'completeMultipart') {
+          const complete: ObjectStore['completeMultipart'] = async (upload, parts, options) => {
+            const result = await target.completeMultipart(upload, parts, options)
+            const { body } = await target.get(upload.key)
+            const bytes: Uint8Array[] = []
+            for await (const chunk of body) bytes.push(chunk)
+            const sha256 = hashOf(Buffer.concat(bytes))
+            written.set(upload.key, (written.get(upload.key) ?? new Set()).add(sha256))
+            return result
+          }
+          return complete
+        }
         if (name !== 'put') {
           const value: unknown = Reflect.get(target, name, target)
           return typeof value === 'function' ? value.bind(target) : value

@@ -34,6 +34,7 @@ describe('/openapi.json', () => {
     )
     expect(calls.sort()).toEqual([
       'DELETE /v1/assets/{id}',
+      'DELETE /v1/uploads/{id}',
       'GET /healthz',
       'GET /metrics',
       'GET /readyz',
@@ -42,7 +43,12 @@ describe('/openapi.json', () => {
       'GET /v1/audit',
       'GET /v1/collections',
       'GET /v1/collections/{collection}/assets',
+      'GET /v1/uploads/{id}',
+      'POST /v1/collections/{collection}/assets',
       'POST /v1/collections/{collection}/imports',
+      'POST /v1/collections/{collection}/uploads',
+      'POST /v1/uploads/{id}/complete',
+      'POST /v1/uploads/{id}/parts',
       'POST /v1/urls',
     ])
   })

@@ -181,7 +181,7 @@ export class Uploads {
       record.attempt,
       collection === undefined ? { code: problem.code, message: problem.message } : told,
       actor,
-      { releaseKey: true, onlyDue: true },
+      { onlyDue: true },
     )
     if (failed === undefined) return
     await this.#remove(record)
