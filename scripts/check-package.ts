@@ -70,8 +70,6 @@ function install(tarball: string): void {
     ...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }),
     '@types/node',
     '@types/react',
-    '@uppy/aws-s3',
-    '@uppy/core',
   ]
   for (const name of needed) {
     mkdirSync(dirname(join(modules, name)), { recursive: true })
