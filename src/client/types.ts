@@ -47,6 +47,8 @@ export type Asset = {
   expiresAt?: string | undefined
   /** Retention and clean-ups leave it alone. */
   pinned?: true | undefined
+  /** When the server last looked at the object. */
+  checkedAt?: string | undefined
   /** Why it is not stored. */
   problem?: { code: string; message: string } | undefined
 }

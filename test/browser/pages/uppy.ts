@@ -1,4 +1,4 @@
-/** Uppy as it comes, set up as docs/browser.md says: see ../uppy-lab.ts. */
+/** Uppy as it comes, set up as docs/uploads.md says: see ../uppy-lab.ts. */
 import AwsS3 from '@uppy/aws-s3'
 import Uppy from '@uppy/core'
 import type { UppyLab, UppyOutcome } from '../uppy-lab.ts'
