@@ -31,9 +31,10 @@ const scan = fc.record({
   prefix: fc.boolean(),
   shards: fc.integer({ min: 1, max: 2 }),
 })
-const apply = fc.record({ do: fc.constant('apply' as const), pick })
+const apply = fc.record({ do: fc.constant('apply' as const), pick: fc.constantFrom(0, 0, 0, 1) })
 const plant = fc.record({ do: fc.constant('plant' as const), owner })
-const adopt = fc.record({ do: fc.constant('adopt' as const), pick })
+const imported = fc.record({ do: fc.constant('import' as const), owner })
+const adopt = fc.record({ do: fc.constant('adopt' as const), pick: fc.nat(3) })
 const beside: fc.Arbitrary<Act> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('import' as const), owner }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), pick }) },
@@ -67,9 +68,11 @@ export const interleaving: fc.Arbitrary<Interleaving> = fc
       }),
       pause,
     ),
-    scanned: round(fc.tuple(scan), fc.constantFrom(day + 60, day + 60, 2 * day + 60, 3600)),
-    again: round(fc.tuple(scan), fc.constantFrom(0, 0, day + 60)),
-    applied: round(fc.tuple(apply), pause),
+    // With what the order of the two reads decides about.
+    scanned: round(fc.tuple(scan, imported), fc.constantFrom(2 * day + 60, 2 * day + 60, day + 60, 3600)),
+    again: round(fc.tuple(scan, imported), fc.constantFrom(0, 0, day + 60)),
+    // With the row that the second look is for.
+    applied: round(fc.tuple(apply, adopt), pause),
     after: fc.array(round(fc.tuple(fc.oneof(apply, scan, fc.constant({ do: 'restore' as const }))), pause), {
       maxLength: 2,
     }),
