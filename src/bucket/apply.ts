@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ControlClient } from './control-client.ts'
+import { explainS3Error } from '../stores/index.ts'
+import { type ControlClient, placeOf } from './control-client.ts'
 import type { BucketSpec } from './desired/bucket-spec.ts'
 import { partReaders } from './live/part-readers.ts'
 import { readExistence } from './live/read-bucket.ts'
 import { isNotOffered, s3Failure } from './live/reading.ts'
 import { missingFeatures } from './offers.ts'
-import type { Decision, DecisionContext, PartName } from './parts/decision.ts'
+import { type Decision, type DecisionContext, type PartName, writeActions } from './parts/decision.ts'
 import { decide } from './parts/index.ts'
 import type { BucketPlan, ClientOfRegion, Plan } from './plan.ts'
 
@@ -100,7 +101,8 @@ async function doStep(step: StepName, { spec }: BucketPlan, { plan, client, opti
     if (isNotOffered(failure)) return { outcome: 'not offered', why: failure.message, code: failure.code }
     return {
       outcome: 'failed',
-      why: `${failure.code}: ${failure.message}`,
+      why: explainS3Error(error, placeOf(client, step === 'create' ? 's3:CreateBucket' : writeActions[step], spec.name))
+        .message,
       code: failure.code,
       status: failure.status,
     }

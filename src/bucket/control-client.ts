@@ -1,8 +1,12 @@
 import { hash } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
-import { KeepsakeError } from '../media/index.ts'
-import { type CredentialsProvider, type ProviderName, providerOfAnswer, providerOfHost } from '../stores/index.ts'
-import { s3Failure } from './live/reading.ts'
+import {
+  type CredentialsProvider,
+  explainS3Error,
+  type ProviderName,
+  providerOfAnswer,
+  providerOfHost,
+} from '../stores/index.ts'
 import type { Make } from './offers.ts'
 
 export type ControlOptions = {
@@ -16,6 +20,15 @@ export type ControlOptions = {
   readonly provider?: ProviderName
   /** Milliseconds a call may take. Default: 15,000. */
   readonly timeoutMs?: number
+}
+
+/** What an error of the SDK is told with. */
+export function placeOf(
+  { region, endpoint }: Pick<ControlClient, 'region' | 'endpoint'>,
+  action: string,
+  bucket: string,
+) {
+  return { action, bucket, region, ...(endpoint === null ? {} : { origin: endpoint }) }
 }
 
 export type S3Module = typeof import('@aws-sdk/client-s3')
@@ -79,12 +92,7 @@ export async function openControlClient(options: ControlOptions): Promise<Contro
       try {
         return (await sts.send(new GetCallerIdentityCommand({}))).Account
       } catch (cause) {
-        const { code } = s3Failure(cause)
-        throw new KeepsakeError(
-          'store_denied',
-          `The account of the credentials cannot be found out (sts:GetCallerIdentity: ${code}). ${credentialsAdvice} Or give --account.`,
-          { cause, details: { s3Code: code } },
-        )
+        throw explainS3Error(cause, { action: 'sts:GetCallerIdentity', bucket: '', region, origin: 'AWS STS' })
       } finally {
         sts.destroy()
       }

@@ -5,19 +5,44 @@ import { withDeadline } from './with-deadline.ts'
 const deadline = 5_000
 
 /** What verify found, when each kind of upkeep ran last, and what waits to be delivered. */
+type UpkeepState = Awaited<ReturnType<Keepsake['upkeepState']>>
+
 export function addUpkeepMetrics(registry: Registry, keepsake: Pick<Keepsake, 'upkeepState' | 'webhooks'>): void {
   const registers = [registry]
-  const lastRun = new Gauge({
+  // All gauges are collected side by side, so each asks; what one scrape asks for twice is read once.
+  let reading: Promise<UpkeepState | undefined> | undefined
+  const read = () => {
+    reading ??= withDeadline(keepsake.upkeepState(), deadline)
+      .catch(() => undefined)
+      .finally(() => {
+        reading = undefined
+      })
+    return reading
+  }
+  new Gauge({
     name: 'keepsake_upkeep_last_run_timestamp_seconds',
     help: 'When each kind of upkeep ended last, such as verify.exists; by whether it came to its end.',
     labelNames: ['work', 'outcome'],
     registers,
+    async collect() {
+      const state = await read()
+      this.reset()
+      for (const { name, endedAt, detail } of state?.runs ?? []) {
+        this.set({ work: name, outcome: 'problem' in detail ? 'failed' : 'done' }, endedAt.getTime() / 1000)
+      }
+    },
   })
-  const oldest = new Gauge({
+  new Gauge({
     name: 'keepsake_verify_oldest_check_timestamp_seconds',
     help: 'When the stored asset that has waited longest was last looked at (look="any"), or read and hashed (look="full").',
     labelNames: ['look'],
     registers,
+    async collect() {
+      const state = await read()
+      this.reset()
+      if (state?.oldestCheck) this.set({ look: 'any' }, state.oldestCheck.getTime() / 1000)
+      if (state?.oldestRead) this.set({ look: 'full' }, state.oldestRead.getTime() / 1000)
+    },
   })
   new Gauge({
     name: 'keepsake_assets_unwell',
@@ -25,16 +50,11 @@ export function addUpkeepMetrics(registry: Registry, keepsake: Pick<Keepsake, 'u
     labelNames: ['health'],
     registers,
     async collect() {
-      for (const gauge of [this, lastRun, oldest]) gauge.reset()
-      const state = await withDeadline(keepsake.upkeepState(), deadline).catch(() => undefined)
+      const state = await read()
+      this.reset()
       if (state === undefined) return
       this.set({ health: 'missing' }, state.missing)
       this.set({ health: 'corrupt' }, state.corrupt)
-      if (state.oldestCheck) oldest.set({ look: 'any' }, state.oldestCheck.getTime() / 1000)
-      if (state.oldestRead) oldest.set({ look: 'full' }, state.oldestRead.getTime() / 1000)
-      for (const { name, endedAt, detail } of state.runs) {
-        lastRun.set({ work: name, outcome: 'problem' in detail ? 'failed' : 'done' }, endedAt.getTime() / 1000)
-      }
     },
   })
   new Gauge({

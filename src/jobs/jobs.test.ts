@@ -99,7 +99,8 @@ describe.each(kinds)('jobs on $name', ({ database }) => {
     await jobs.nudge('later', 1)
     await jobs.nudge('now')
     await seen.until(() => seen.settled.includes('later'))
-    expect(seen.settled).toEqual(['now', 'later'])
+    // A check that timed out leaves its job to whoever comes next.
+    expect(seen.settled.filter((asset) => asset === 'now' || asset === 'later')).toEqual(['now', 'later'])
     // The database counts on a clock of its own.
     expect(performance.now() - begin).toBeGreaterThan(950)
   })

@@ -46,8 +46,8 @@ const statementsOf: Readonly<Record<IamRole, (desired: DesiredBucket) => object[
     ...keyStatements(desired, ['kms:Decrypt', 'kms:GenerateDataKey']),
   ],
   doctor: (desired) => [
-    allow('KeepsakeSettings', [...Object.values(readActions), 's3:GetBucketLocation'], bucketArns(desired)),
-    // Of the account, which is no resource that a policy could name.
+    allow('KeepsakeSettings', Object.values(readActions), bucketArns(desired)),
+    // A setting of the account has no resource of its own.
     allow('KeepsakeAccount', ['s3:GetAccountPublicAccessBlock'], ['*']),
     allow('KeepsakeLists', listActions, bucketArns(desired)),
     allow(

@@ -1,4 +1,5 @@
-import type { ControlClient } from '../control-client.ts'
+import { explainS3Error } from '../../stores/index.ts'
+import { type ControlClient, placeOf } from '../control-client.ts'
 import type { Existence, LiveBucket, LiveParts } from './live-bucket.ts'
 import { partReaders } from './part-readers.ts'
 import { s3Failure } from './reading.ts'
@@ -65,12 +66,14 @@ export async function readBucket(client: ControlClient, bucket: string): Promise
 }
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html */
-export async function readExistence({ s3, sdk }: ControlClient, bucket: string): Promise<Existence> {
+export async function readExistence(client: ControlClient, bucket: string): Promise<Existence> {
+  const { s3, sdk } = client
   try {
     const { BucketRegion } = await s3.send(new sdk.HeadBucketCommand({ Bucket: bucket }))
     return { status: 'exists', region: BucketRegion ?? null }
   } catch (error) {
-    const { code, status, message, headers } = s3Failure(error)
+    const { code, status, headers } = s3Failure(error)
+    const { message } = explainS3Error(error, placeOf(client, 's3:ListBucket', bucket))
     const region = headers['x-amz-bucket-region'] ?? null
     if (status === 404) return { status: 'missing' }
     if (status === 301) return { status: 'exists', region }
