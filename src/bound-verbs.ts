@@ -85,7 +85,7 @@ export class BoundVerbs implements Verbs {
     if (aborting !== undefined) return this.#finishDelete(aborting)
     // Given up already, by its own failure, or not an upload (any more): what is stored is deleted, not aborted.
     const now = (await this.#parts.catalogue.get(id, this.#actor)) ?? record
-    if (now.state !== 'stored' && now.sourceUrl === null) return { done: true }
+    if (now.state === 'failed' || now.state === 'deleting') return { done: true }
     throw new KeepsakeError(
       'upload_closed',
       'The asset is no upload that is under way. To remove it, delete the asset.',

@@ -60,6 +60,8 @@ export type FailOptions = {
   readonly reopenable?: boolean
   /** Only where nobody has put it off since: `until` is over. */
   readonly onlyDue?: boolean
+  /** Only where the store has begun no upload in parts for it: whoever has links for one goes on. */
+  readonly onlyUnbegun?: boolean
 }
 
 /** What a request needs of a failed row that it opens again. */

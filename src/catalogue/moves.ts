@@ -139,7 +139,7 @@ export interface MoveQueries {
   retireMoveFiles(move: string, paths: readonly string[]): Promise<void>
 
   /** Of these paths those whose asset is stored: their source may go. */
-  retirableMoveFiles(move: string, paths: readonly string[]): Promise<readonly string[]>
+  retirableMoveFiles(move: string, paths: readonly string[], ownPrefix: string | null): Promise<readonly string[]>
 }
 
 const moveRow = z
@@ -294,7 +294,8 @@ update keepsake.move_files f set state = case when settled.stored then 'done' el
 from settled where f.move = $1 and f.path = settled.path`
 
 const retirableText = `select f.path from keepsake.move_files f join keepsake.assets a on a.id = f.asset
-  where f.move = $1 and f.path = any($2::text[]) and f.state = 'done' and a.state = 'stored' and a.health = 'ok'`
+  where f.move = $1 and f.path = any($2::text[]) and f.state = 'done' and a.state = 'stored' and a.health = 'ok'
+    and not exists (select from keepsake.assets o where o.key = $3::text || f.path)`
 
 const retireText = `update keepsake.move_files set state = 'retired'
   where move = $1 and path = any($2::text[]) and state = 'done'`
@@ -396,7 +397,7 @@ export function moveQueries(database: Database): MoveQueries {
     async retireMoveFiles(move, paths) {
       if (paths.length > 0) await run(retireText, [move, paths])
     },
-    retirableMoveFiles: async (move, paths) =>
-      parseRows(pathRow, await run(retirableText, [move, paths])).map(({ path }) => path),
+    retirableMoveFiles: async (move, paths, ownPrefix) =>
+      parseRows(pathRow, await run(retirableText, [move, paths, ownPrefix])).map(({ path }) => path),
   }
 }

@@ -116,7 +116,8 @@ export function confirm(
 const failText = `
 with old as (
   select id, key, store from keepsake.assets
-  where id = $1 and state = 'pending' and attempt = $2 and (not $8::boolean or until <= keepsake.now()) for update
+  where id = $1 and state = 'pending' and attempt = $2 and (not $8::boolean or until <= keepsake.now())
+    and (not $9::boolean or upload ->> 'uploadId' is null) for update
 ), changed as (
   update keepsake.assets a
   set state = 'failed', key = null, counted = 0, until = null, source_url = null, upload = null, problem_code = $5,
@@ -138,8 +139,14 @@ export function fail(
   actor: Actor,
   options: FailOptions = {},
 ): Promise<AssetRecord | undefined> {
-  const { reopenable = false, onlyDue = false } = options
-  return change(database, failText, id, attempt, actor, [problem.code, problem.message, reopenable, onlyDue])
+  const { reopenable = false, onlyDue = false, onlyUnbegun = false } = options
+  return change(database, failText, id, attempt, actor, [
+    problem.code,
+    problem.message,
+    reopenable,
+    onlyDue,
+    onlyUnbegun,
+  ])
 }
 
 // The row let go of its key and its bytes when it failed, so it begins anew, under the next attempt.

@@ -55,6 +55,7 @@ export function createHandler(keepsake: Keepsake, options: HandlerOptions): Hand
       url.pathname = url.pathname.slice(base.length)
     }
     const { method, headers, body, signal } = request
+    if (isForged(request, options.corsOrigins ?? [])) return notFromThere()
     // A body that streams says so; a framework's own kind of request becomes a plain one.
     const inner = new Request(url, { method, headers, signal, ...(body === null ? {} : { body, duplex: 'half' }) })
     originals.set(inner, request)
@@ -93,5 +94,20 @@ function checkBasePath(path: string): string {
 
 function notHere(base: string): Response {
   const error = new KeepsakeError('route_not_found', `Keepsake is mounted under ${base}.`)
+  return problemResponse(error, { requestId: requestIdOf(undefined) })
+}
+
+/**
+ * A browser sends forms and bare bytes with the user's cookies from any page, without asking first. It says from where
+ * (Fetch Metadata); a page of another origin needs to be among `corsOrigins`, as it does for JSON.
+ */
+function isForged({ method, headers }: Request, origins: readonly string[]): boolean {
+  if (['GET', 'HEAD', 'OPTIONS'].includes(method) || headers.has('authorization')) return false
+  const site = headers.get('sec-fetch-site')
+  return (site === 'cross-site' || site === 'same-site') && !origins.includes(headers.get('origin') ?? '')
+}
+
+function notFromThere(): Response {
+  const error = new KeepsakeError('forbidden', 'The page that sent this is of another origin, and not in corsOrigins.')
   return problemResponse(error, { requestId: requestIdOf(undefined) })
 }

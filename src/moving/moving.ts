@@ -48,6 +48,8 @@ export interface Moving {
   /** Removes from the source what a finished move took over. */
   retire(move: string, options?: { readonly signal?: AbortSignal }): Promise<RetireResult>
 
+  get(move: string): Promise<Move | undefined>
+
   /** The last moves, newest first, up to a thousand. */
   list(limit?: number): Promise<readonly (Move & { readonly counts: MoveCounts })[]>
 
@@ -89,6 +91,7 @@ export function createMoving(parts: MovingParts): Moving {
       if (move === undefined) throw new KeepsakeError('invalid_request', `There is no move '${id}'.`)
       return withSource(move.source, (opened) => retire(parts, opened, id, signal))
     },
+    get: (move) => catalogue.getMove(move),
     async list(limit = 20) {
       const moves = await catalogue.listMoves(limit)
       return Promise.all(moves.map(async (move) => ({ ...move, counts: await catalogue.countMoveFiles(move.id) })))

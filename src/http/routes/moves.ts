@@ -150,7 +150,7 @@ export function addMoveRoutes(app: OpenAPIHono<HttpEnv>, { moving }: Pick<Keepsa
   app.openapi(retireRoute, async (c) => {
     requireService(c.get('actor'), 'A move')
     const { id } = c.req.valid('param')
-    const move = (await moving.list(1000)).find((known) => known.id === id)
+    const move = await moving.get(id)
     if (move) refuseFolderFromAfar(c, move.source)
     return answerLines(c, async (_, signal) => ({ ...(await moving.retire(id, { signal })) }))
   })

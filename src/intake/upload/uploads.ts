@@ -312,9 +312,10 @@ export class Uploads {
     } catch (error) {
       const problem = KeepsakeError.from(error)
       const told = { code: problem.code, message: problem.message }
-      // Nobody was given links. Where the catalogue fails too, the row's time runs out and it is settled then.
+      // A replay beside this one may have given links: then it goes on. Where the catalogue fails too, the row's time
+      // runs out and it is settled then.
       const failed = await catalogue
-        .fail(record.id, record.attempt, told, actor, { reopenable: true })
+        .fail(record.id, record.attempt, told, actor, { reopenable: true, onlyUnbegun: true })
         .catch(() => undefined)
       if (failed !== undefined) await this.#remove(record)
       throw withAsset(problem, record.id)

@@ -17,7 +17,7 @@ export type RetireResult = {
  * @throws {KeepsakeError} `invalid_request` where the move is not done.
  */
 export async function retire(
-  { catalogue }: Pick<MoveParts, 'catalogue'>,
+  { catalogue, store }: Pick<MoveParts, 'catalogue' | 'store'>,
   source: MoveSource,
   id: string,
   signal: AbortSignal,
@@ -29,6 +29,9 @@ export async function retire(
   if (move.stage !== 'done') {
     throw new KeepsakeError('invalid_request', `The move is at '${move.stage}'. Only what is done may be retired.`)
   }
+  // In Keepsake's own bucket a file may be what another asset stands on.
+  const own = `${store.name}/`
+  const ownPrefix = source.name.startsWith(own) ? source.name.slice(own.length) : null
   let removed = 0
   const kept: { path: string; why: string }[] = []
   let after = ''
@@ -42,11 +45,13 @@ export async function retire(
       await catalogue.retirableMoveFiles(
         id,
         files.map(({ path }) => path),
+        ownPrefix,
       ),
     )
     const gone: string[] = []
     for (const file of files) {
-      if (!safe.has(file.path)) kept.push({ path: file.path, why: 'its asset is not stored, or not well' })
+      if (!safe.has(file.path))
+        kept.push({ path: file.path, why: 'its asset is not stored or not well, or it is an object of another asset' })
       else if (await source.remove(file)) gone.push(file.path)
       else kept.push({ path: file.path, why: 'it was changed since' })
     }
