@@ -100,11 +100,12 @@ export function createMoving(parts: MovingParts): Moving {
   }
 }
 
-async function openSource(text: string, { openBucket, spoolDir }: MovingParts): Promise<MoveSource> {
+async function openSource(text: string, { openBucket, spoolDir, store }: MovingParts): Promise<MoveSource> {
   const match = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(text)
   if (match?.[1] !== undefined) {
     const [, bucket, prefix = ''] = match
-    return new BucketSource({ bucket, prefix, store: await openBucket(bucket), spoolDir })
+    const isOwn = store.name === `s3://${bucket}`
+    return new BucketSource({ bucket, prefix, store: await openBucket(bucket), spoolDir, isOwn })
   }
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
     throw new KeepsakeError('invalid_source', 'A source is a folder, or s3://bucket/prefix.')

@@ -74,12 +74,13 @@ it('takes a folder in, tells what failed, goes on without it, and retires the so
   expect(await readdir(join(folder, 'avatars'))).toEqual(['notes.txt'])
 })
 
-it('an API key does not open folders of the server', async () => {
+it('an API key does not open folders of the server, nor its buckets', async () => {
   const { code, stderr } = await runCli(['migrate', '/etc', '-c', 'avatars'], remote)
   expect(code).toBe(4)
-  expect(stderr).toContain('A folder is only read for a command line on the same machine')
+  expect(stderr).toContain('for a command line on the same machine')
   const dry = await runCli(['migrate', '/etc', '-c', 'avatars', '--dry-run'], remote)
   expect(dry.code).toBe(4)
+  expect((await runCli(['migrate', 's3://elsewhere/', '-c', 'avatars'], remote)).code).toBe(4)
 })
 
 it('typical mistakes get a sentence', async () => {

@@ -21,7 +21,7 @@ const moveId = z.uuid('must be the id of a move').openapi({ example: '0198c0de-7
 
 const moveInput = strict({
   source: textOf(4096).openapi({
-    description: 'A folder of the machine that Keepsake runs on (for its own user only), or `s3://bucket/prefix`.',
+    description: 'A folder of the machine that Keepsake runs on, or `s3://bucket/prefix`.',
     example: 's3://old-bucket/avatars/',
   }),
   collection: z.string().openapi({ example: 'avatars' }),
@@ -65,6 +65,7 @@ const migrateRoute = createRoute({
   tags: ['Moves'],
   summary: 'Take existing media into a collection',
   description:
+    'For the command line on the same machine. ' +
     'Inventory, copy, verify, and only then cut over: all assets become `stored` together. The source is not touched. ' +
     'What was stopped goes on with the same request. Lines of `progress`, then a `result` with the move.',
   security: bearer,
@@ -122,7 +123,7 @@ export function addMoveRoutes(app: OpenAPIHono<HttpEnv>, { moving }: Pick<Keepsa
   app.openapi(migrateRoute, (c) => {
     requireService(c.get('actor'), 'Taking in existing media')
     const { source, dryRun, ...given } = c.req.valid('json')
-    refuseFolderFromAfar(c, source)
+    refuseFromAfar(c)
     const request = defined(given)
     return answerLines(c, async (emit, signal) => {
       if (dryRun) {
@@ -150,18 +151,21 @@ export function addMoveRoutes(app: OpenAPIHono<HttpEnv>, { moving }: Pick<Keepsa
   app.openapi(retireRoute, async (c) => {
     requireService(c.get('actor'), 'A move')
     const { id } = c.req.valid('param')
-    const move = await moving.get(id)
-    if (move) refuseFolderFromAfar(c, move.source)
+    refuseFromAfar(c)
     return answerLines(c, async (_, signal) => ({ ...(await moving.retire(id, { signal })) }))
   })
 }
 
-/** An API key is for media. It must not read, or empty, folders of the machine behind. */
-function refuseFolderFromAfar(c: HttpContext, source: string): void {
-  if (source.startsWith('s3://') || isTrustedCaller(c.env)) return
+/**
+ * An API key is for media. It must not read, or empty, folders of the machine behind, nor whatever buckets the
+ * machine's credentials reach.
+ */
+function refuseFromAfar(c: HttpContext): void {
+  if (isTrustedCaller(c.env)) return
   throw new KeepsakeError(
     'forbidden',
-    'A folder is only read for a command line on the same machine. Run keepsake migrate there, or name s3://bucket/prefix.',
+    'Existing media is only taken in for a command line on the same machine: it reads folders, and buckets, that are the ' +
+      "machine's. Run keepsake migrate there.",
   )
 }
 

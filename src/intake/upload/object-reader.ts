@@ -54,7 +54,14 @@ async function* rest(store: ObjectStore, first: ObjectContent, start: number, si
 
 function requireSame(first: ObjectContent, again: ObjectContent): void {
   if (again.etag === first.etag && again.size === first.size) return
-  throw new KeepsakeError('content_mismatch', 'The object changed while it was read.', { retryable: false })
+  throw changedMeanwhile()
+}
+
+/** No word about the content: another process that verifies it too gives the object its true type. */
+export function changedMeanwhile(): KeepsakeError {
+  return new KeepsakeError('store_unavailable', 'The object changed while it was read. Complete the upload again.', {
+    retryAfter: 1,
+  })
 }
 
 const blockSize = 256 * 1024

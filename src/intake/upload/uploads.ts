@@ -17,7 +17,7 @@ import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
 import { TransferGate } from '../transfer-gate.ts'
 import { examine } from './examine.ts'
-import { openObject } from './object-reader.ts'
+import { changedMeanwhile, openObject } from './object-reader.ts'
 import { arrivedParts, dropParts, joinParts, type NamedPart, type UploadedPart } from './parts.ts'
 import { parseUpload, type Upload, type UploadRequest } from './request.ts'
 import { cacheControl, open, rangesOf, signParts, signWhole, type UploadPart, type UploadTicket } from './ticket.ts'
@@ -95,8 +95,10 @@ export class Uploads {
     const reserved = await this.#reserve(collection, upload, actor)
     const reopened =
       reserved.asset.state === 'failed' ? await this.#reopen(reserved.asset, collection, upload, actor) : undefined
-    const asset = reopened ?? reserved.asset
     const replayed = reserved.replayed && reopened === undefined
+    // Failed and not ours to reopen: for good, or the same request beside this one was faster.
+    const isLate = reserved.asset.state === 'failed' && reopened === undefined
+    const asset = reopened ?? (isLate ? await this.#now(reserved.asset) : reserved.asset)
     if (replayed && asset.state !== 'pending') return { asset: settled(asset), upload: null }
     const terms = asset.upload
     if (terms === null) throw new KeepsakeError('internal', 'The row of an upload has no terms.')
@@ -413,6 +415,7 @@ export class Uploads {
       return settled(stored)
     } catch (error) {
       const problem = KeepsakeError.from(error)
+      if (problem.code === 'object_missing') return await this.#elsewhere(record)
       if (!isVerdict(problem)) throw withAsset(problem, record.id)
       const told = { code: problem.code, message: problem.message }
       const failed = await catalogue.fail(record.id, record.attempt, told, actor)
@@ -444,6 +447,13 @@ export class Uploads {
       'The bytes have not arrived in the bucket. Send them by the link of the ticket, then complete again.',
       { details: { missing: 'object' } },
     )
+  }
+
+  /** The object is not the one that was opened: another process verifies it too, or it was removed. The row knows. */
+  async #elsewhere(record: AssetRecord): Promise<AssetRecord> {
+    const now = await this.#now(record)
+    if (now.state !== 'pending') return settled(now)
+    throw withAsset(changedMeanwhile(), record.id)
   }
 
   async #now(record: AssetRecord): Promise<AssetRecord> {

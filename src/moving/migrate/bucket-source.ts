@@ -1,6 +1,6 @@
 import type { FoundFile } from '../../catalogue/index.ts'
 import { readHead, SNIFF_BYTES, type Spooled, spool } from '../../intake/index.ts'
-import { KeepsakeError } from '../../media/index.ts'
+import { isReservedKey, KeepsakeError } from '../../media/index.ts'
 import type { GetOptions, ObjectContent, ObjectStore } from '../../stores/index.ts'
 import type { MoveSource, Oddity } from './source.ts'
 
@@ -10,13 +10,18 @@ export class BucketSource implements MoveSource {
   readonly #store: ObjectStore
   readonly #prefix: string
   readonly #spoolDir: string
+  readonly #isOwn: boolean
 
-  /** @param bucket The bucket's name. `prefix` is taken to the letter: with a slash at its end it is a folder. */
-  constructor(options: { bucket: string; prefix: string; store: ObjectStore; spoolDir: string }) {
+  /**
+   * @param bucket The bucket's name. `prefix` is taken to the letter: with a slash at its end it is a folder. `isOwn`:
+   * it is the bucket that Keepsake keeps its objects in, among them what is no media.
+   */
+  constructor(options: { bucket: string; prefix: string; store: ObjectStore; spoolDir: string; isOwn?: boolean }) {
     this.name = `s3://${options.bucket}/${options.prefix}`
     this.#store = options.store
     this.#prefix = options.prefix
     this.#spoolDir = options.spoolDir
+    this.#isOwn = options.isOwn ?? false
   }
 
   async *list(odd: (oddity: Oddity) => void, signal: AbortSignal): AsyncIterable<FoundFile> {
@@ -24,6 +29,7 @@ export class BucketSource implements MoveSource {
       const path = key.slice(this.#prefix.length)
       // What consoles make to show an empty folder.
       if (path === '' || (size === 0 && path.endsWith('/'))) odd({ path: key, why: 'a folder marker' })
+      else if (this.#isOwn && isReservedKey(key)) odd({ path, why: 'Keepsake’s own' })
       else yield { path, size, version: etag }
     }
   }

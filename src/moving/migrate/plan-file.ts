@@ -9,6 +9,7 @@ import {
   type MediaKind,
   parseAttributes,
   parseKeyTemplate,
+  reservedPrefixes,
 } from '../../media/index.ts'
 import { checkObjectKey } from '../../stores/index.ts'
 import { type PathValues, parsePathPattern } from './path-pattern.ts'
@@ -66,11 +67,8 @@ export function planFiles(collection: Collection, options: MoveOptions): FilePla
 
 const nothing: PathValues = { owner: undefined, attributes: {} }
 
-/** Prefixes that Keepsake keeps for itself in a bucket. */
-const reserved = ['.keepsake/', 'quarantine/', 'temp/']
-
 function checkedKey(path: string): string {
-  const first = reserved.find((prefix) => path.startsWith(prefix))
+  const first = reservedPrefixes.find((prefix) => path.startsWith(prefix))
   if (first !== undefined) {
     throw new KeepsakeError('invalid_request', `Keys under ${first} are Keepsake's own. Give this file another key.`)
   }
