@@ -97,6 +97,8 @@ class World {
   readonly #given = new Set<string>()
   /** When each object was seen without a row: `key etag`. */
   readonly #seen = new Map<string, number[]>()
+  /** The first promise that was broken: the code under test catches what its store throws, and this too. */
+  #violation: Violation | undefined
   #keepsake!: Keepsake
   #reconcile!: Keepsake['reconcile']
   #handlers: JobHandlers | undefined
@@ -165,6 +167,7 @@ class World {
 
   async act(act: Act): Promise<void> {
     const outcome = await this.#try(act).catch((error: unknown) => error)
+    if (this.#violation) throw this.#violation
     if (outcome === undefined) return
     if (!this.#subject.KeepsakeError.is(outcome)) throw outcome
     // A defect, not a refusal.
@@ -268,9 +271,10 @@ class World {
 
   /** What is stored has its object, at the end of every round. */
   async check(): Promise<void> {
+    if (this.#violation) throw this.#violation
     for (const { id, key, state } of await this.#rows()) {
       if (state !== 'stored' || key === null) continue
-      if ((await this.#bucket.head(key)) === undefined) throw new Violation(`${id} is stored and ${key} is gone`)
+      if ((await this.#bucket.head(key)) === undefined) throw this.#broken(`${id} is stored and ${key} is gone`)
     }
   }
 
@@ -278,11 +282,11 @@ class World {
   async #checkManifest(lines: readonly string[], prefix: string): Promise<void> {
     for (const line of lines.slice(1)) {
       const { kind, key } = z.looseObject({ kind: z.string(), key: z.string() }).parse(JSON.parse(line))
-      if (!key.startsWith(prefix)) throw new Violation(`a scan of ${prefix} names ${key}`)
+      if (!key.startsWith(prefix)) throw this.#broken(`a scan of ${prefix} names ${key}`)
       if (kind === 'orphan' && !this.#rowless.has(key))
-        throw new Violation(`${key} has or had a row, and is called an orphan`)
+        throw this.#broken(`${key} has or had a row, and is called an orphan`)
       if (kind === 'missing' && !this.#rowless.has(key) && !this.#given.has(key)) {
-        throw new Violation(`${key} was never away, and is called missing`)
+        throw this.#broken(`${key} was never away, and is called missing`)
       }
     }
   }
@@ -295,21 +299,26 @@ class World {
         const original = key.slice(quarantinePrefix.length)
         if ((await this.#bucket.head(key)) === undefined || this.#given.has(original)) continue
         if ((await this.#bucket.head(original)) === undefined)
-          throw new Violation(`the last copy of ${original} is removed`)
+          throw this.#broken(`the last copy of ${original} is removed`)
         continue
       }
       const head = await this.#bucket.head(key)
       if (head === undefined) continue
       const live = rows.find((row) => row.key === key && (row.state === 'stored' || row.state === 'pending'))
-      if (live) throw new Violation(`${key} lives (${live.state}) and is moved to quarantine`)
+      if (live) throw this.#broken(`${key} lives (${live.state}) and is moved to quarantine`)
       if ((await this.#bucket.head(quarantinePrefix + key)) === undefined)
-        throw new Violation(`${key} is removed without a copy`)
+        throw this.#broken(`${key} is removed without a copy`)
       const age = Date.now() / 1000 + this.#seconds - head.lastModified.getTime() / 1000
-      if (age < minAge - slack) throw new Violation(`${key} is ${age} seconds old and is moved`)
+      if (age < minAge - slack) throw this.#broken(`${key} is ${age} seconds old and is moved`)
       const times = this.#seen.get(`${key} ${head.etag} ${head.lastModified.getTime()}`) ?? []
       if (Math.max(...times) - Math.min(...times) < apart - slack)
-        throw new Violation(`${key} was not seen twice, and is moved`)
+        throw this.#broken(`${key} was not seen twice, and is moved`)
     }
+  }
+
+  #broken(message: string): Violation {
+    this.#violation ??= new Violation(message)
+    return this.#violation
   }
 
   async #rows() {
