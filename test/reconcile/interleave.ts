@@ -82,6 +82,14 @@ export async function interleave(subject: Subject, database: Database, what: Int
   await world.check()
 }
 
+type ObjectContent = {
+  readonly body: Buffer
+  readonly size: number
+  readonly sha256: string
+  readonly contentType: 'image/gif'
+  readonly metadata: { readonly asset: string; readonly owner: string } & Readonly<Record<string, string>>
+}
+
 class World {
   readonly #subject: Subject
   readonly #database: Database
@@ -93,8 +101,10 @@ class World {
   readonly #known: { readonly id: string; readonly owner: string }[] = []
   /** Keys of objects without a row, or that had none for a while: a scan may rightly name them. */
   readonly #rowless = new Set<string>()
-  /** Keys whose asset somebody asked to delete. */
-  readonly #given = new Set<string>()
+  /** Keys whose asset somebody asked to delete, with what its object says. */
+  readonly #given = new Map<string, ObjectContent>()
+  /** What lies, or lay, under the keys of objects without a row. */
+  readonly #contentOf = new Map<string, ObjectContent>()
   /** When each object was seen without a row: `key etag`. */
   readonly #seen = new Map<string, number[]>()
   /** The first promise that was broken: the code under test catches what its store throws, and this too. */
@@ -187,7 +197,9 @@ class World {
       case 'delete': {
         const target = this.#pick(this.#known, act.pick)
         if (target === undefined) return
-        for (const { id, key } of await this.#rows()) if (id === target.id && key !== null) this.#given.add(key)
+        for (const { id, key } of await this.#rows()) {
+          if (id === target.id && key !== null) this.#given.set(key, this.#content(id, target.owner))
+        }
         await this.#keepsake.as({ role: 'user', owner: target.owner }).delete(target.id)
         return
       }
@@ -204,8 +216,22 @@ class World {
         )
         return
       }
+      case 'late':
+        await this.#idle(act.wait)
+        return this.#landLate(act.pick)
       case 'adopt':
+        await this.#idle(act.wait)
         return this.#adopt(act.pick)
+      case 'take':
+        await this.#idle(act.wait)
+        return this.#take(act.pick)
+      case 'block': {
+        const key = await this.#pickRowless(act.pick)
+        if (key === undefined) return
+        const content = this.#content(this.#subject.newAssetId(), owners[0])
+        await this.#turns.call(() => this.#bucket.put({ key: quarantinePrefix + key, ...content }))
+        return
+      }
       case 'scan': {
         const options = { shards: act.shards, rangeRows: 2, ...(act.prefix ? { prefix: 'a/' } : {}) }
         const { scan } = await this.#reconcile.scan(options)
@@ -229,43 +255,110 @@ class World {
     }
   }
 
-  async #plant(owner: string): Promise<void> {
+  /** So many calls of others are made first, or all that there are. */
+  async #idle(calls: number): Promise<void> {
+    for (let call = 0; call < calls && this.#turns.waiting > 0; call += 1) await this.#turns.call(async () => {})
+  }
+
+  #content(asset: string, owner: string): ObjectContent {
     this.#contents += 1
-    const id = this.#subject.newAssetId()
-    const key = `${owner}/${id.slice(-8)}.gif`
-    this.#rowless.add(key)
     const body = Buffer.concat([gif, Buffer.from(`#${this.#contents}`)])
     const sha256 = createHash('sha256').update(body).digest('hex')
-    const metadata = { asset: id, owner, collection: 'small', sha256, created: new Date().toISOString() }
-    await this.#turns.call(() =>
-      this.#bucket.put({ key, body, size: body.length, sha256, contentType: 'image/gif', metadata }),
+    const metadata = { asset, owner, collection: 'small', sha256, created: new Date().toISOString() }
+    return { body, size: body.length, sha256, contentType: 'image/gif', metadata }
+  }
+
+  async #plant(owner: string): Promise<void> {
+    const id = this.#subject.newAssetId()
+    const key = `${owner}/${id.slice(-8)}.gif`
+    await this.#put(key, this.#content(id, owner))
+    this.#rowless.add(key)
+  }
+
+  async #landLate(pick: number): Promise<void> {
+    const target = this.#pick([...this.#given], pick)
+    if (target === undefined) return
+    const [key, content] = target
+    await this.#put(key, content)
+    await this.#noteForgotten()
+  }
+
+  async #put(key: string, content: ObjectContent): Promise<void> {
+    this.#contentOf.set(key, content)
+    // An answer that came late is nobody's business here, and nothing is ever overwritten.
+    await this.#turns.call(() => this.#bucket.put({ key, ...content }).then(() => {}, swallowRefusal))
+  }
+
+  /** Keys that were let go of and are no longer watched: what lands there now may rightly be found. */
+  async #noteForgotten(): Promise<void> {
+    const { rows } = await this.#database.service.query(
+      'select key from keepsake.retired_keys union select key from keepsake.assets where key is not null',
     )
+    const watched = new Set(
+      z
+        .array(z.object({ key: z.string() }))
+        .parse(rows)
+        .map(({ key }) => key),
+    )
+    for (const key of this.#given.keys()) if (!watched.has(key)) this.#rowless.add(key)
+  }
+
+  async #pickRowless(pick: number): Promise<string | undefined> {
+    const there: string[] = []
+    for (const key of this.#rowless) if ((await this.#bucket.head(key)) !== undefined) there.push(key)
+    return this.#pick(there, pick)
   }
 
   /** As a rebuild does it: the object is asked, and then its row is made. */
   async #adopt(pick: number): Promise<void> {
-    const key = this.#pick([...this.#rowless], pick)
+    const key = await this.#pickRowless(pick)
     if (key === undefined) return
     const head = await this.#turns.call(() => this.#bucket.head(key))
     if (head === undefined) return
-    const { asset, owner, sha256 } = head.metadata
+    await this.#insert(key, 'stored', head.metadata, head.size)
+  }
+
+  /** As a migration that keeps keys does it: a row, then the object where it is not there already, then `stored`. */
+  async #take(pick: number): Promise<void> {
+    const key = await this.#pickRowless(pick)
+    const content = key === undefined ? undefined : this.#contentOf.get(key)
+    if (key === undefined || content === undefined) return
+    if (!(await this.#insert(key, 'pending', content.metadata, content.size))) return
+    await this.#put(key, content)
+    const head = await this.#turns.call(() => this.#bucket.head(key))
+    if (head === undefined) return
     await this.#turns.call(() =>
-      this.#database.service
-        .query(
-          `insert into keepsake.assets (id, collection, owner, state, kind, key, content_type, size, sha256, stored_at)
-          select $1::uuid, 'small', $2, 'stored', 'image', $3::text, 'image/gif', $4::bigint, $5, keepsake.now()
-          where not exists (select from keepsake.retired_keys where key = $3::text) on conflict do nothing`,
-          [asset, owner, key, head.size, sha256],
-        )
-        .then(
-          ({ rowCount }) => {
-            if (rowCount > 0) this.#known.push({ id: asset ?? '', owner: owner ?? '' })
-          },
-          (error: unknown) => {
-            // The key is held by a move.
-            if (!this.#subject.KeepsakeError.is(error, 'object_exists')) throw error
-          },
-        ),
+      this.#database.service.query(
+        `update keepsake.assets set state = 'stored', until = null, stored_at = keepsake.now()
+        where id = $1 and state = 'pending' and key = $2`,
+        [content.metadata.asset, key],
+      ),
+    )
+  }
+
+  async #insert(
+    key: string,
+    state: 'stored' | 'pending',
+    { asset, owner, sha256 }: Readonly<Record<string, string>>,
+    size: number,
+  ): Promise<boolean> {
+    const text = `
+      insert into keepsake.assets (id, collection, owner, state, kind, key, content_type, size, sha256, stored_at, until)
+      select $1::uuid, 'small', $2, $6, 'image', $3::text, 'image/gif', $4::bigint, $5,
+        case $6 when 'stored' then keepsake.now() end, case $6 when 'pending' then keepsake.now() + interval '900 seconds' end
+      where not exists (select from keepsake.retired_keys where key = $3::text) on conflict do nothing`
+    return this.#turns.call(() =>
+      this.#database.service.query(text, [asset, owner, key, size, sha256, state]).then(
+        ({ rowCount }) => {
+          if (rowCount > 0) this.#known.push({ id: asset ?? '', owner: owner ?? '' })
+          return rowCount > 0
+        },
+        (error: unknown) => {
+          // The key is held by a move.
+          if (!this.#subject.KeepsakeError.is(error, 'object_exists')) throw error
+          return false
+        },
+      ),
     )
   }
 
@@ -306,8 +399,8 @@ class World {
       if (head === undefined) continue
       const live = rows.find((row) => row.key === key && (row.state === 'stored' || row.state === 'pending'))
       if (live) throw this.#broken(`${key} lives (${live.state}) and is moved to quarantine`)
-      if ((await this.#bucket.head(quarantinePrefix + key)) === undefined)
-        throw this.#broken(`${key} is removed without a copy`)
+      const copy = await this.#bucket.head(quarantinePrefix + key)
+      if (copy?.metadata.sha256 !== head.metadata.sha256) throw this.#broken(`${key} is removed without a copy`)
       const age = Date.now() / 1000 + this.#seconds - head.lastModified.getTime() / 1000
       if (age < minAge - slack) throw this.#broken(`${key} is ${age} seconds old and is moved`)
       const times = this.#seen.get(`${key} ${head.etag} ${head.lastModified.getTime()}`) ?? []
@@ -341,7 +434,9 @@ class World {
         const call = async (args: unknown[]): Promise<unknown> => {
           if (isReconcile && name === 'delete') await this.#checkRemoval(z.array(z.string()).parse(args[0]))
           if (isReconcile && name === 'recordSightings') this.#noteSeen(args[0])
-          return Reflect.apply(value, target, args)
+          const answer: unknown = await Reflect.apply(value, target, args)
+          if (name === 'sweptRetiredKeys') await this.#noteForgotten()
+          return answer
         }
         if (name === 'list') return (...args: unknown[]) => this.#listInTurns(Reflect.apply(value, target, args))
         if (!calls.has(name)) return (...args: unknown[]) => Reflect.apply(value, target, args)
