@@ -43,8 +43,8 @@ const imported = fc.record({ do: fc.constant('import' as const), owner })
 const deleted = fc.record({ do: fc.constant('delete' as const), pick })
 const sweep = fc.constant({ do: 'sweep' as const })
 const restore = fc.constant({ do: 'restore' as const })
-/** Calls of others that go first: an apply of a few orphans makes some sixty. */
-const wait = fc.nat(60)
+/** Calls of reconcile's that go first: an apply of a few orphans makes some forty. */
+const wait = fc.nat(40)
 const late = fc.record({ do: fc.constant('late' as const), pick, wait })
 /** A row for the key of an object that has none, at any moment. */
 const claim = fc.record({ do: fc.constantFrom('adopt' as const, 'take' as const), pick, wait })

@@ -112,6 +112,10 @@ class World {
   #keepsake!: Keepsake
   #reconcile!: Keepsake['reconcile']
   #handlers: JobHandlers | undefined
+  /** Scans, applies and restores under way, and the calls that they have made. */
+  #busy = 0
+  #calls = 0
+  readonly #sleepers: { readonly at: number; readonly wake: () => void }[] = []
   #seconds = 0
   #contents = 0
 
@@ -176,7 +180,11 @@ class World {
   }
 
   async act(act: Act): Promise<void> {
+    const isReconcile = act.do === 'scan' || act.do === 'apply' || act.do === 'restore'
+    if (isReconcile) this.#busy += 1
     const outcome = await this.#try(act).catch((error: unknown) => error)
+    if (isReconcile) this.#busy -= 1
+    this.#wake()
     if (this.#violation) throw this.#violation
     if (outcome === undefined) return
     if (!this.#subject.KeepsakeError.is(outcome)) throw outcome
@@ -255,9 +263,19 @@ class World {
     }
   }
 
-  /** So many calls of others are made first, or all that there are. */
-  async #idle(calls: number): Promise<void> {
-    for (let call = 0; call < calls && this.#turns.waiting > 0; call += 1) await this.#turns.call(async () => {})
+  /** Reconcile makes so many calls first, or ends: what is aimed at the middle of a move must not come before it. */
+  #idle(calls: number): Promise<void> {
+    if (this.#busy === 0) return Promise.resolve()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#sleepers.push({ at: this.#calls + calls, wake: resolve })
+    return promise
+  }
+
+  #wake(): void {
+    for (const sleeper of this.#sleepers.splice(0)) {
+      if (this.#busy === 0 || sleeper.at <= this.#calls) sleeper.wake()
+      else this.#sleepers.push(sleeper)
+    }
   }
 
   #content(asset: string, owner: string): ObjectContent {
@@ -432,6 +450,10 @@ class World {
         const value: unknown = Reflect.get(target, name, target)
         if (typeof value !== 'function' || typeof name !== 'string') return value
         const call = async (args: unknown[]): Promise<unknown> => {
+          if (isReconcile) {
+            this.#calls += 1
+            this.#wake()
+          }
           if (isReconcile && name === 'delete') await this.#checkRemoval(z.array(z.string()).parse(args[0]))
           if (isReconcile && name === 'recordSightings') this.#noteSeen(args[0])
           const answer: unknown = await Reflect.apply(value, target, args)

@@ -19,11 +19,6 @@ export class Turns {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 
-  /** Calls that wait for their turn. */
-  get waiting(): number {
-    return this.#waiting.length
-  }
-
   call<T>(work: () => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     this.#waiting.push(() => work().then(resolve, reject))
