@@ -66,20 +66,35 @@ const faultyCalls = new Set([
 ])
 const landsLater = new Set(['delete', 'copy'])
 
+/** What came of it: a run in which nothing is moved, or no row ever came in between, would prove nothing. */
+export type Tally = {
+  /** Orphans that were moved to quarantine, and that were put back. */
+  quarantined: number
+  restored: number
+  /** Rows that took the key of an object which an apply had claimed, or was about to claim. */
+  takenInTime: number
+  /** Rows that were refused the key of an object that was being moved, or in quarantine. */
+  refused: number
+}
+
 /** Runs one interleaving against the real code and throws a {@link Violation} where a promise is broken. */
-export async function interleave(subject: Subject, database: Database, what: Interleaving): Promise<void> {
+export async function interleave(subject: Subject, database: Database, what: Interleaving): Promise<Tally> {
   await database.service.query(
     "delete from keepsake.assets; delete from keepsake.retired_keys; delete from keepsake.usage; delete from keepsake.scans; delete from keepsake.sightings; delete from keepsake.quarantine; select set_config('keepsake.clock_offset', '0', false)",
   )
   const world = new World(subject, database, what)
   await world.start()
   for (const { acts, then } of what.rounds) {
-    await Promise.all(acts.map((act) => world.act(act)))
+    // All end, so that none works on in the database of the next interleaving.
+    const ends = await Promise.allSettled(acts.map((act) => world.act(act)))
+    const failed = ends.find((end) => end.status === 'rejected')
+    if (failed) throw failed.reason
     await world.check()
     await world.pass(then)
   }
   await world.landAll()
   await world.check()
+  return world.tally
 }
 
 type ObjectContent = {
@@ -91,6 +106,7 @@ type ObjectContent = {
 }
 
 class World {
+  readonly tally: Tally = { quarantined: 0, restored: 0, takenInTime: 0, refused: 0 }
   readonly #subject: Subject
   readonly #database: Database
   readonly #turns: Turns
@@ -116,6 +132,7 @@ class World {
   #busy = 0
   #calls = 0
   readonly #sleepers: { readonly at: number; readonly wake: () => void }[] = []
+  #installation: Promise<unknown> | undefined
   #seconds = 0
   #contents = 0
 
@@ -169,6 +186,7 @@ class World {
   async pass(seconds: number): Promise<void> {
     // No request is under way for longer than the watch over an unsure removal.
     if (seconds > 600) await this.landAll()
+    if (seconds === 0) return
     this.#seconds += seconds
     await this.#database.service.query("select set_config('keepsake.clock_offset', $1, false)", [
       `${this.#seconds} seconds`,
@@ -254,12 +272,22 @@ class World {
         const manifest = (async function* () {
           for (const line of lines) yield `${line}\n`
         })()
-        await this.#reconcile.apply(manifest, { maxShare: 1, minAge, apart })
+        await this.#reconcile.apply(manifest, {
+          maxShare: 1,
+          minAge,
+          apart,
+          onOutcome: ({ outcome, reason }) => {
+            if (outcome === 'quarantined') this.tally.quarantined += 1
+            if (reason?.startsWith('an asset ')) this.tally.takenInTime += 1
+          },
+        })
         return
       }
-      case 'restore':
-        await this.#reconcile.restore('all')
+      case 'restore': {
+        const { restored } = await this.#reconcile.restore('all')
+        this.tally.restored += restored
         return
+      }
     }
   }
 
@@ -374,6 +402,7 @@ class World {
         (error: unknown) => {
           // The key is held by a move.
           if (!this.#subject.KeepsakeError.is(error, 'object_exists')) throw error
+          this.tally.refused += 1
           return false
         },
       ),
@@ -460,6 +489,8 @@ class World {
           if (name === 'sweptRetiredKeys') await this.#noteForgotten()
           return answer
         }
+        // It never changes, and is asked for again and again.
+        if (name === 'installationId') return () => (this.#installation ??= Promise.resolve(call([])))
         if (name === 'list') return (...args: unknown[]) => this.#listInTurns(Reflect.apply(value, target, args))
         if (!calls.has(name)) return (...args: unknown[]) => Reflect.apply(value, target, args)
         return (...args: unknown[]) =>
