@@ -78,11 +78,7 @@ const some = (act: fc.Arbitrary<Act>, minLength: number, maxLength: number) => f
 /** Assets come, go, and are forgotten; what lands under their keys after that is nobody's. */
 const forgotten: fc.Arbitrary<Round[]> = fc.tuple(
   round(some(deleted, 1, 2), fc.constantFrom(60, 7 * hour), 1),
-  round(
-    fc.tuple(sweep).map((acts) => acts),
-    fc.constant(0),
-    0,
-  ),
+  round(fc.tuple(sweep), fc.constant(0), 0),
   round(some(late, 1, 2), pause, 0),
 )
 
