@@ -12,14 +12,17 @@ export type Act =
   /** The catalogue loses a row, as by an older backup, and does not know that it did. */
   | { readonly do: 'lose'; readonly pick: number }
   /** A rebuild, or a newer backup, makes a stored row for an object without one, at once. */
-  | { readonly do: 'adopt'; readonly pick: number; readonly wait: number }
+  | { readonly do: 'adopt'; readonly pick: number; readonly wait: Wait }
   /** A migration that keeps keys: a pending row takes the key of an object, and is stored when that is there. */
-  | { readonly do: 'take'; readonly pick: number; readonly wait: number }
+  | { readonly do: 'take'; readonly pick: number; readonly wait: Wait }
   /** Something else lies where the copy of an orphan would go. */
   | { readonly do: 'block'; readonly pick: number }
   | { readonly do: 'scan'; readonly prefix: boolean; readonly shards: number }
   | { readonly do: 'apply'; readonly pick: number }
   | { readonly do: 'restore' }
+
+/** Calls of reconcile's that go first; or a step of a move, and then the key is the one that is moved. */
+export type Wait = number | 'claimMove' | 'copy' | 'beginRemoval'
 
 export type Interleaving = {
   readonly seed: number
@@ -47,7 +50,11 @@ const restore = fc.constant({ do: 'restore' as const })
 const wait = fc.nat(40)
 const late = fc.record({ do: fc.constant('late' as const), pick, wait })
 /** A row for the key of an object that has none, at any moment. */
-const claim = fc.record({ do: fc.constantFrom('adopt' as const, 'take' as const), pick, wait })
+const claim = fc.record({
+  do: fc.constantFrom('adopt' as const, 'take' as const),
+  pick,
+  wait: fc.oneof(wait, fc.constantFrom<Wait>('claimMove', 'copy', 'beginRemoval')),
+})
 const beside: fc.Arbitrary<Act> = fc.oneof(
   { weight: 4, arbitrary: imported },
   { weight: 3, arbitrary: deleted },

@@ -7,7 +7,7 @@ import type { JobHandlers, Jobs } from '../../src/jobs/index.ts'
 import { silentLogger } from '../../src/logger.ts'
 import type { ObjectStore } from '../../src/stores/index.ts'
 import type { Keepsake } from '../../src/verbs.ts'
-import { type Act, type Interleaving, owners } from './acts.ts'
+import { type Act, type Interleaving, owners, type Wait } from './acts.ts'
 import type { Subject } from './subject.ts'
 import { Turns } from './turns.ts'
 
@@ -63,6 +63,13 @@ const faultyCalls = new Set([
   'finishMove',
   'finishRestore',
   'saveProgress',
+])
+/** The steps of a move that others can wait for, and the key in the first argument of each. */
+const stepNames = new Set(['claimMove', 'copy', 'beginRemoval'])
+const stepKey = z.union([
+  z.string(),
+  z.object({ source: z.string() }).transform(({ source }) => source.replace(/^quarantine\//, '')),
+  z.object({ key: z.string() }).transform(({ key }) => key),
 ])
 const landsLater = new Set(['delete', 'copy'])
 
@@ -131,7 +138,7 @@ class World {
   /** Scans, applies and restores under way, and the calls that they have made. */
   #busy = 0
   #calls = 0
-  readonly #sleepers: { readonly at: number; readonly wake: () => void }[] = []
+  readonly #sleepers: { readonly at: Wait; readonly wake: (key: string | undefined) => void }[] = []
   #installation: Promise<unknown> | undefined
   #seconds = 0
   #contents = 0
@@ -245,12 +252,14 @@ class World {
       case 'late':
         await this.#idle(act.wait)
         return this.#landLate(act.pick)
-      case 'adopt':
-        await this.#idle(act.wait)
-        return this.#adopt(act.pick)
-      case 'take':
-        await this.#idle(act.wait)
-        return this.#take(act.pick)
+      case 'adopt': {
+        const moved = await this.#idle(act.wait)
+        return this.#adopt(moved ?? (await this.#pickRowless(act.pick)))
+      }
+      case 'take': {
+        const moved = await this.#idle(act.wait)
+        return this.#take(moved ?? (await this.#pickRowless(act.pick)))
+      }
       case 'block': {
         const key = await this.#pickRowless(act.pick)
         if (key === undefined) return
@@ -291,17 +300,22 @@ class World {
     }
   }
 
-  /** Reconcile makes so many calls first, or ends: what is aimed at the middle of a move must not come before it. */
-  #idle(calls: number): Promise<void> {
-    if (this.#busy === 0) return Promise.resolve()
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#sleepers.push({ at: this.#calls + calls, wake: resolve })
+  /**
+   * Reconcile makes so many calls first, or takes a step of a move, or ends: what is aimed at the middle of a move must
+   * not come before it. Answers the key of the move.
+   */
+  #idle(wait: Wait): Promise<string | undefined> {
+    if (this.#busy === 0) return Promise.resolve(undefined)
+    const { promise, resolve } = Promise.withResolvers<string | undefined>()
+    this.#sleepers.push({ at: typeof wait === 'number' ? this.#calls + wait : wait, wake: resolve })
     return promise
   }
 
-  #wake(): void {
+  #wake(step?: string, key?: string): void {
     for (const sleeper of this.#sleepers.splice(0)) {
-      if (this.#busy === 0 || sleeper.at <= this.#calls) sleeper.wake()
+      if (sleeper.at === step) sleeper.wake(key)
+      else if (this.#busy === 0 || (typeof sleeper.at === 'number' && sleeper.at <= this.#calls))
+        sleeper.wake(undefined)
       else this.#sleepers.push(sleeper)
     }
   }
@@ -356,8 +370,7 @@ class World {
   }
 
   /** As a rebuild does it: the object is asked, and then its row is made. */
-  async #adopt(pick: number): Promise<void> {
-    const key = await this.#pickRowless(pick)
+  async #adopt(key: string | undefined): Promise<void> {
     if (key === undefined) return
     const head = await this.#turns.call(() => this.#bucket.head(key))
     if (head === undefined) return
@@ -365,8 +378,7 @@ class World {
   }
 
   /** As a migration that keeps keys does it: a row, then the object where it is not there already, then `stored`. */
-  async #take(pick: number): Promise<void> {
-    const key = await this.#pickRowless(pick)
+  async #take(key: string | undefined): Promise<void> {
     const content = key === undefined ? undefined : this.#contentOf.get(key)
     if (key === undefined || content === undefined) return
     if (!(await this.#insert(key, 'pending', content.metadata, content.size))) return
@@ -486,6 +498,7 @@ class World {
           if (isReconcile && name === 'delete') await this.#checkRemoval(z.array(z.string()).parse(args[0]))
           if (isReconcile && name === 'recordSightings') this.#noteSeen(args[0])
           const answer: unknown = await Reflect.apply(value, target, args)
+          if (isReconcile && stepNames.has(name)) this.#wake(name, stepKey.parse(args[0]))
           if (name === 'sweptRetiredKeys') await this.#noteForgotten()
           return answer
         }
