@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { interleaving } from './acts.ts'
-import { interleave } from './interleave.ts'
+import { interleave, type Tally } from './interleave.ts'
 import { newDatabase } from './on-postgres.ts'
 import { loadSubject } from './subject.ts'
 
 export type Exploration = {
   readonly interleavings: number
+  readonly tally: Tally
   /** Null when nothing was broken. */
   readonly violation: {
     readonly message: string
@@ -28,6 +29,7 @@ export async function explore(options: {
   /** A PostgreSQL server. Default: PGlite. */
   readonly server?: string | undefined
 }): Promise<Exploration> {
+  const tally: Tally = { quarantined: 0, restored: 0, takenInTime: 0, refused: 0 }
   const subject = await loadSubject(options.src)
   const { server } = options
   // One connection: the clock of the database is moved in its session.
@@ -37,7 +39,13 @@ export async function explore(options: {
       : await subject.openPostgres({ connectionString: await newDatabase(server), max: 1 })
   try {
     const outcome = await fc.check(
-      fc.asyncProperty(interleaving, (what) => interleave(subject, database, what)),
+      fc.asyncProperty(interleaving, async (what) => {
+        const { quarantined, restored, takenInTime, refused } = await interleave(subject, database, what)
+        tally.quarantined += quarantined
+        tally.restored += restored
+        tally.takenInTime += takenInTime
+        tally.refused += refused
+      }),
       {
         numRuns: options.interleavings,
         seed: options.seed,
@@ -45,12 +53,13 @@ export async function explore(options: {
         ...(options.path === undefined ? {} : { path: options.path }),
       },
     )
-    if (!outcome.failed) return { interleavings: outcome.numRuns, violation: null }
+    if (!outcome.failed) return { interleavings: outcome.numRuns, tally, violation: null }
     const { errorInstance, counterexample, counterexamplePath } = outcome
     const message =
       errorInstance instanceof Error ? (errorInstance.stack ?? errorInstance.message) : String(errorInstance)
     return {
       interleavings: outcome.numRuns,
+      tally,
       violation: {
         message,
         counterexample: JSON.stringify(counterexample),

@@ -7,7 +7,7 @@ import type { JobHandlers, Jobs } from '../../src/jobs/index.ts'
 import { silentLogger } from '../../src/logger.ts'
 import type { ObjectStore } from '../../src/stores/index.ts'
 import type { Keepsake } from '../../src/verbs.ts'
-import { type Act, type Interleaving, owners } from './acts.ts'
+import { type Act, type Interleaving, owners, type Wait } from './acts.ts'
 import type { Subject } from './subject.ts'
 import { Turns } from './turns.ts'
 
@@ -64,25 +64,56 @@ const faultyCalls = new Set([
   'finishRestore',
   'saveProgress',
 ])
+/** The steps of a move that others can wait for, and the key in the first argument of each. */
+const stepNames = new Set(['claimMove', 'copy', 'beginRemoval'])
+const stepKey = z.union([
+  z.string(),
+  z.object({ source: z.string() }).transform(({ source }) => source.replace(/^quarantine\//, '')),
+  z.object({ key: z.string() }).transform(({ key }) => key),
+])
 const landsLater = new Set(['delete', 'copy'])
 
+/** What came of it: a run in which nothing is moved, or no row ever came in between, would prove nothing. */
+export type Tally = {
+  /** Orphans that were moved to quarantine, and that were put back. */
+  quarantined: number
+  restored: number
+  /** Rows that took the key of an object which an apply had claimed, or was about to claim. */
+  takenInTime: number
+  /** Rows that were refused the key of an object that was being moved, or in quarantine. */
+  refused: number
+}
+
 /** Runs one interleaving against the real code and throws a {@link Violation} where a promise is broken. */
-export async function interleave(subject: Subject, database: Database, what: Interleaving): Promise<void> {
+export async function interleave(subject: Subject, database: Database, what: Interleaving): Promise<Tally> {
   await database.service.query(
     "delete from keepsake.assets; delete from keepsake.retired_keys; delete from keepsake.usage; delete from keepsake.scans; delete from keepsake.sightings; delete from keepsake.quarantine; select set_config('keepsake.clock_offset', '0', false)",
   )
   const world = new World(subject, database, what)
   await world.start()
   for (const { acts, then } of what.rounds) {
-    await Promise.all(acts.map((act) => world.act(act)))
+    // All end, so that none works on in the database of the next interleaving.
+    const ends = await Promise.allSettled(acts.map((act) => world.act(act)))
+    const failed = ends.find((end) => end.status === 'rejected')
+    if (failed) throw failed.reason
     await world.check()
     await world.pass(then)
   }
   await world.landAll()
   await world.check()
+  return world.tally
+}
+
+type ObjectContent = {
+  readonly body: Buffer
+  readonly size: number
+  readonly sha256: string
+  readonly contentType: 'image/gif'
+  readonly metadata: { readonly asset: string; readonly owner: string } & Readonly<Record<string, string>>
 }
 
 class World {
+  readonly tally: Tally = { quarantined: 0, restored: 0, takenInTime: 0, refused: 0 }
   readonly #subject: Subject
   readonly #database: Database
   readonly #turns: Turns
@@ -93,13 +124,22 @@ class World {
   readonly #known: { readonly id: string; readonly owner: string }[] = []
   /** Keys of objects without a row, or that had none for a while: a scan may rightly name them. */
   readonly #rowless = new Set<string>()
-  /** Keys whose asset somebody asked to delete. */
-  readonly #given = new Set<string>()
+  /** Keys whose asset somebody asked to delete, with what its object says. */
+  readonly #given = new Map<string, ObjectContent>()
+  /** What lies, or lay, under the keys of objects without a row. */
+  readonly #contentOf = new Map<string, ObjectContent>()
   /** When each object was seen without a row: `key etag`. */
   readonly #seen = new Map<string, number[]>()
+  /** The first promise that was broken: the code under test catches what its store throws, and this too. */
+  #violation: Violation | undefined
   #keepsake!: Keepsake
   #reconcile!: Keepsake['reconcile']
   #handlers: JobHandlers | undefined
+  /** Scans, applies and restores under way, and the calls that they have made. */
+  #busy = 0
+  #calls = 0
+  readonly #sleepers: { readonly at: Wait; readonly wake: (key: string | undefined) => void }[] = []
+  #installation: Promise<unknown> | undefined
   #seconds = 0
   #contents = 0
 
@@ -153,6 +193,7 @@ class World {
   async pass(seconds: number): Promise<void> {
     // No request is under way for longer than the watch over an unsure removal.
     if (seconds > 600) await this.landAll()
+    if (seconds === 0) return
     this.#seconds += seconds
     await this.#database.service.query("select set_config('keepsake.clock_offset', $1, false)", [
       `${this.#seconds} seconds`,
@@ -164,7 +205,12 @@ class World {
   }
 
   async act(act: Act): Promise<void> {
+    const isReconcile = act.do === 'scan' || act.do === 'apply' || act.do === 'restore'
+    if (isReconcile) this.#busy += 1
     const outcome = await this.#try(act).catch((error: unknown) => error)
+    if (isReconcile) this.#busy -= 1
+    this.#wake()
+    if (this.#violation) throw this.#violation
     if (outcome === undefined) return
     if (!this.#subject.KeepsakeError.is(outcome)) throw outcome
     // A defect, not a refusal.
@@ -184,7 +230,9 @@ class World {
       case 'delete': {
         const target = this.#pick(this.#known, act.pick)
         if (target === undefined) return
-        for (const { id, key } of await this.#rows()) if (id === target.id && key !== null) this.#given.add(key)
+        for (const { id, key } of await this.#rows()) {
+          if (id === target.id && key !== null) this.#given.set(key, this.#content(id, target.owner))
+        }
         await this.#keepsake.as({ role: 'user', owner: target.owner }).delete(target.id)
         return
       }
@@ -201,8 +249,24 @@ class World {
         )
         return
       }
-      case 'adopt':
-        return this.#adopt(act.pick)
+      case 'late':
+        await this.#idle(act.wait)
+        return this.#landLate(act.pick)
+      case 'adopt': {
+        const moved = await this.#idle(act.wait)
+        return this.#adopt(moved ?? (await this.#pickRowless(act.pick)))
+      }
+      case 'take': {
+        const moved = await this.#idle(act.wait)
+        return this.#take(moved ?? (await this.#pickRowless(act.pick)))
+      }
+      case 'block': {
+        const key = await this.#pickRowless(act.pick)
+        if (key === undefined) return
+        const content = this.#content(this.#subject.newAssetId(), owners[0])
+        await this.#turns.call(() => this.#bucket.put({ key: quarantinePrefix + key, ...content }))
+        return
+      }
       case 'scan': {
         const options = { shards: act.shards, rangeRows: 2, ...(act.prefix ? { prefix: 'a/' } : {}) }
         const { scan } = await this.#reconcile.scan(options)
@@ -217,60 +281,152 @@ class World {
         const manifest = (async function* () {
           for (const line of lines) yield `${line}\n`
         })()
-        await this.#reconcile.apply(manifest, { maxShare: 1, minAge, apart })
+        await this.#reconcile.apply(manifest, {
+          maxShare: 1,
+          minAge,
+          apart,
+          onOutcome: ({ outcome, reason }) => {
+            if (outcome === 'quarantined') this.tally.quarantined += 1
+            if (reason?.startsWith('an asset ')) this.tally.takenInTime += 1
+          },
+        })
         return
       }
-      case 'restore':
-        await this.#reconcile.restore('all')
+      case 'restore': {
+        const { restored } = await this.#reconcile.restore('all')
+        this.tally.restored += restored
         return
+      }
     }
   }
 
-  async #plant(owner: string): Promise<void> {
+  /**
+   * Reconcile makes so many calls first, or takes a step of a move, or ends: what is aimed at the middle of a move must
+   * not come before it. Answers the key of the move.
+   */
+  #idle(wait: Wait): Promise<string | undefined> {
+    if (this.#busy === 0) return Promise.resolve(undefined)
+    const { promise, resolve } = Promise.withResolvers<string | undefined>()
+    this.#sleepers.push({ at: typeof wait === 'number' ? this.#calls + wait : wait, wake: resolve })
+    return promise
+  }
+
+  #wake(step?: string, key?: string): void {
+    for (const sleeper of this.#sleepers.splice(0)) {
+      if (sleeper.at === step) sleeper.wake(key)
+      else if (this.#busy === 0 || (typeof sleeper.at === 'number' && sleeper.at <= this.#calls))
+        sleeper.wake(undefined)
+      else this.#sleepers.push(sleeper)
+    }
+  }
+
+  #content(asset: string, owner: string): ObjectContent {
     this.#contents += 1
-    const id = this.#subject.newAssetId()
-    const key = `${owner}/${id.slice(-8)}.gif`
-    this.#rowless.add(key)
     const body = Buffer.concat([gif, Buffer.from(`#${this.#contents}`)])
     const sha256 = createHash('sha256').update(body).digest('hex')
-    const metadata = { asset: id, owner, collection: 'small', sha256, created: new Date().toISOString() }
-    await this.#turns.call(() =>
-      this.#bucket.put({ key, body, size: body.length, sha256, contentType: 'image/gif', metadata }),
+    const metadata = { asset, owner, collection: 'small', sha256, created: new Date().toISOString() }
+    return { body, size: body.length, sha256, contentType: 'image/gif', metadata }
+  }
+
+  async #plant(owner: string): Promise<void> {
+    const id = this.#subject.newAssetId()
+    const key = `${owner}/${id.slice(-8)}.gif`
+    await this.#put(key, this.#content(id, owner))
+    this.#rowless.add(key)
+  }
+
+  async #landLate(pick: number): Promise<void> {
+    const target = this.#pick([...this.#given], pick)
+    if (target === undefined) return
+    const [key, content] = target
+    await this.#put(key, content)
+    await this.#noteForgotten()
+  }
+
+  async #put(key: string, content: ObjectContent): Promise<void> {
+    this.#contentOf.set(key, content)
+    // An answer that came late is nobody's business here, and nothing is ever overwritten.
+    await this.#turns.call(() => this.#bucket.put({ key, ...content }).then(() => {}, swallowRefusal))
+  }
+
+  /** Keys that were let go of and are no longer watched: what lands there now may rightly be found. */
+  async #noteForgotten(): Promise<void> {
+    const { rows } = await this.#database.service.query(
+      'select key from keepsake.retired_keys union select key from keepsake.assets where key is not null',
     )
+    const watched = new Set(
+      z
+        .array(z.object({ key: z.string() }))
+        .parse(rows)
+        .map(({ key }) => key),
+    )
+    for (const key of this.#given.keys()) if (!watched.has(key)) this.#rowless.add(key)
+  }
+
+  async #pickRowless(pick: number): Promise<string | undefined> {
+    const there: string[] = []
+    for (const key of this.#rowless) if ((await this.#bucket.head(key)) !== undefined) there.push(key)
+    return this.#pick(there, pick)
   }
 
   /** As a rebuild does it: the object is asked, and then its row is made. */
-  async #adopt(pick: number): Promise<void> {
-    const key = this.#pick([...this.#rowless], pick)
+  async #adopt(key: string | undefined): Promise<void> {
     if (key === undefined) return
     const head = await this.#turns.call(() => this.#bucket.head(key))
     if (head === undefined) return
-    const { asset, owner, sha256 } = head.metadata
+    await this.#insert(key, 'stored', head.metadata, head.size)
+  }
+
+  /** As a migration that keeps keys does it: a row, then the object where it is not there already, then `stored`. */
+  async #take(key: string | undefined): Promise<void> {
+    const content = key === undefined ? undefined : this.#contentOf.get(key)
+    if (key === undefined || content === undefined) return
+    if (!(await this.#insert(key, 'pending', content.metadata, content.size))) return
+    await this.#put(key, content)
+    const head = await this.#turns.call(() => this.#bucket.head(key))
+    if (head === undefined) return
     await this.#turns.call(() =>
-      this.#database.service
-        .query(
-          `insert into keepsake.assets (id, collection, owner, state, kind, key, content_type, size, sha256, stored_at)
-          select $1::uuid, 'small', $2, 'stored', 'image', $3::text, 'image/gif', $4::bigint, $5, keepsake.now()
-          where not exists (select from keepsake.retired_keys where key = $3::text) on conflict do nothing`,
-          [asset, owner, key, head.size, sha256],
-        )
-        .then(
-          ({ rowCount }) => {
-            if (rowCount > 0) this.#known.push({ id: asset ?? '', owner: owner ?? '' })
-          },
-          (error: unknown) => {
-            // The key is held by a move.
-            if (!this.#subject.KeepsakeError.is(error, 'object_exists')) throw error
-          },
-        ),
+      this.#database.service.query(
+        `update keepsake.assets set state = 'stored', until = null, stored_at = keepsake.now()
+        where id = $1 and state = 'pending' and key = $2`,
+        [content.metadata.asset, key],
+      ),
+    )
+  }
+
+  async #insert(
+    key: string,
+    state: 'stored' | 'pending',
+    { asset, owner, sha256 }: Readonly<Record<string, string>>,
+    size: number,
+  ): Promise<boolean> {
+    const text = `
+      insert into keepsake.assets (id, collection, owner, state, kind, key, content_type, size, sha256, stored_at, until)
+      select $1::uuid, 'small', $2, $6, 'image', $3::text, 'image/gif', $4::bigint, $5,
+        case $6 when 'stored' then keepsake.now() end, case $6 when 'pending' then keepsake.now() + interval '900 seconds' end
+      where not exists (select from keepsake.retired_keys where key = $3::text) on conflict do nothing`
+    return this.#turns.call(() =>
+      this.#database.service.query(text, [asset, owner, key, size, sha256, state]).then(
+        ({ rowCount }) => {
+          if (rowCount > 0) this.#known.push({ id: asset ?? '', owner: owner ?? '' })
+          return rowCount > 0
+        },
+        (error: unknown) => {
+          // The key is held by a move.
+          if (!this.#subject.KeepsakeError.is(error, 'object_exists')) throw error
+          this.tally.refused += 1
+          return false
+        },
+      ),
     )
   }
 
   /** What is stored has its object, at the end of every round. */
   async check(): Promise<void> {
+    if (this.#violation) throw this.#violation
     for (const { id, key, state } of await this.#rows()) {
       if (state !== 'stored' || key === null) continue
-      if ((await this.#bucket.head(key)) === undefined) throw new Violation(`${id} is stored and ${key} is gone`)
+      if ((await this.#bucket.head(key)) === undefined) throw this.#broken(`${id} is stored and ${key} is gone`)
     }
   }
 
@@ -278,11 +434,11 @@ class World {
   async #checkManifest(lines: readonly string[], prefix: string): Promise<void> {
     for (const line of lines.slice(1)) {
       const { kind, key } = z.looseObject({ kind: z.string(), key: z.string() }).parse(JSON.parse(line))
-      if (!key.startsWith(prefix)) throw new Violation(`a scan of ${prefix} names ${key}`)
+      if (!key.startsWith(prefix)) throw this.#broken(`a scan of ${prefix} names ${key}`)
       if (kind === 'orphan' && !this.#rowless.has(key))
-        throw new Violation(`${key} has or had a row, and is called an orphan`)
+        throw this.#broken(`${key} has or had a row, and is called an orphan`)
       if (kind === 'missing' && !this.#rowless.has(key) && !this.#given.has(key)) {
-        throw new Violation(`${key} was never away, and is called missing`)
+        throw this.#broken(`${key} was never away, and is called missing`)
       }
     }
   }
@@ -295,21 +451,26 @@ class World {
         const original = key.slice(quarantinePrefix.length)
         if ((await this.#bucket.head(key)) === undefined || this.#given.has(original)) continue
         if ((await this.#bucket.head(original)) === undefined)
-          throw new Violation(`the last copy of ${original} is removed`)
+          throw this.#broken(`the last copy of ${original} is removed`)
         continue
       }
       const head = await this.#bucket.head(key)
       if (head === undefined) continue
       const live = rows.find((row) => row.key === key && (row.state === 'stored' || row.state === 'pending'))
-      if (live) throw new Violation(`${key} lives (${live.state}) and is moved to quarantine`)
-      if ((await this.#bucket.head(quarantinePrefix + key)) === undefined)
-        throw new Violation(`${key} is removed without a copy`)
+      if (live) throw this.#broken(`${key} lives (${live.state}) and is moved to quarantine`)
+      const copy = await this.#bucket.head(quarantinePrefix + key)
+      if (copy?.metadata.sha256 !== head.metadata.sha256) throw this.#broken(`${key} is removed without a copy`)
       const age = Date.now() / 1000 + this.#seconds - head.lastModified.getTime() / 1000
-      if (age < minAge - slack) throw new Violation(`${key} is ${age} seconds old and is moved`)
+      if (age < minAge - slack) throw this.#broken(`${key} is ${age} seconds old and is moved`)
       const times = this.#seen.get(`${key} ${head.etag} ${head.lastModified.getTime()}`) ?? []
       if (Math.max(...times) - Math.min(...times) < apart - slack)
-        throw new Violation(`${key} was not seen twice, and is moved`)
+        throw this.#broken(`${key} was not seen twice, and is moved`)
     }
+  }
+
+  #broken(message: string): Violation {
+    this.#violation ??= new Violation(message)
+    return this.#violation
   }
 
   async #rows() {
@@ -330,10 +491,19 @@ class World {
         const value: unknown = Reflect.get(target, name, target)
         if (typeof value !== 'function' || typeof name !== 'string') return value
         const call = async (args: unknown[]): Promise<unknown> => {
+          if (isReconcile) {
+            this.#calls += 1
+            this.#wake()
+          }
           if (isReconcile && name === 'delete') await this.#checkRemoval(z.array(z.string()).parse(args[0]))
           if (isReconcile && name === 'recordSightings') this.#noteSeen(args[0])
-          return Reflect.apply(value, target, args)
+          const answer: unknown = await Reflect.apply(value, target, args)
+          if (isReconcile && stepNames.has(name)) this.#wake(name, stepKey.parse(args[0]))
+          if (name === 'sweptRetiredKeys') await this.#noteForgotten()
+          return answer
         }
+        // It never changes, and is asked for again and again.
+        if (name === 'installationId') return () => (this.#installation ??= Promise.resolve(call([])))
         if (name === 'list') return (...args: unknown[]) => this.#listInTurns(Reflect.apply(value, target, args))
         if (!calls.has(name)) return (...args: unknown[]) => Reflect.apply(value, target, args)
         return (...args: unknown[]) =>

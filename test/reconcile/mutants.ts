@@ -86,10 +86,16 @@ export const mutants: readonly Mutant[] = [
     'if (!(await copied(store, key, quarantineKey(key), head, signal)))',
     'if ((await copied(store, key, quarantineKey(key), head, signal)) === null)',
   ),
-  mutant(
-    'what was listed a moment ago counts as stored before',
-    range,
-    'if ((flags & lacking) === lacking)',
-    'if ((flags & rowFlags.stored) !== 0)',
-  ),
+  // Either of the two is harmless without the other: a row that is younger than the listing is looked at in vain.
+  {
+    name: 'missing by an old listing alone',
+    edits: [
+      { file: range, find: 'if ((flags & lacking) === lacking)', replace: 'if ((flags & rowFlags.stored) !== 0)' },
+      {
+        file: 'upkeep/reconcile/judge.ts',
+        find: 'const heads = await inParallel(rows, headsAtOnce, (row) => parts.store.head(row.key, callOptions(signal)))',
+        replace: 'const heads: undefined[] = []',
+      },
+    ],
+  },
 ]

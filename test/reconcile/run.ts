@@ -19,13 +19,14 @@ const { values } = parseArgs({
     workers: { type: 'string', default: String(availableParallelism()) },
     mutants: { type: 'boolean', default: true },
     mutant: { type: 'string' },
-    'mutant-interleavings': { type: 'string', default: '2000' },
+    'mutant-interleavings': { type: 'string', default: '300' },
   },
   allowNegative: true,
 })
 
 const explorationSchema = z.object({
   interleavings: z.number(),
+  tally: z.object({ quarantined: z.number(), restored: z.number(), takenInTime: z.number(), refused: z.number() }),
   violation: z
     .object({ message: z.string(), counterexample: z.string(), seed: z.number(), path: z.string() })
     .nullable(),
@@ -61,6 +62,11 @@ if (values.mutant === undefined) {
   const violations = outcomes.flatMap(({ violation }) => (violation ? [violation] : []))
   const total = outcomes.reduce((sum, { interleavings }) => sum + interleavings, 0)
   console.log(`${total} interleavings, ${violations.length} violations, ${seconds} s, seed ${seed}`)
+  const sum = (name: keyof (typeof outcomes)[number]['tally']) => outcomes.reduce((all, it) => all + it.tally[name], 0)
+  console.log(
+    `${sum('quarantined')} orphans moved, ${sum('restored')} put back; ${sum('takenInTime')} left to a row that came in time, ` +
+      `${sum('refused')} rows refused the key of a move`,
+  )
   for (const { message, counterexample, seed: found, path } of violations) {
     console.log(`${message}\n${counterexample}`)
     console.log(`again: npm run test:reconcile -- --workers 1 --no-mutants --seed ${found} --path ${path}`)

@@ -14,6 +14,7 @@ const task = z.object({
 process.once('message', async (message) => {
   const outcome = await explore(task.parse(message)).catch((error: unknown) => ({
     interleavings: 0,
+    tally: { quarantined: 0, restored: 0, takenInTime: 0, refused: 0 },
     violation: { message: String(error instanceof Error ? error.stack : error), counterexample: '', seed: 0, path: '' },
   }))
   process.send?.(outcome, () => process.exit(0))
