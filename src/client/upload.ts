@@ -74,12 +74,10 @@ class Transfer {
     this.#options = options
     this.#resumed.resolve()
     if (options.resumable !== false && file instanceof File && file.name !== '') {
-      const { collection, owner, attributes, provenance, filename, keep } = options
+      // Functions are nothing to JSON; a signal is another one each time.
+      const { signal: _, ...asked } = options
       const { name, size, lastModified, type } = file
-      const key = JSON.stringify([
-        ...[place, collection, name, size, lastModified, type],
-        ...[owner, attributes, provenance, filename, keep],
-      ])
+      const key = JSON.stringify([place, name, size, lastModified, type, asked])
       if (!underWay.has(key)) this.#fingerprint = key
     }
   }
