@@ -74,8 +74,8 @@ class Transfer {
     this.#options = options
     this.#resumed.resolve()
     if (options.resumable !== false && file instanceof File && file.name !== '') {
-      // Functions are nothing to JSON; a signal is another one each time.
-      const { signal: _, ...asked } = options
+      // Not how it is sent: only what is asked for makes it the same upload. Functions are nothing to JSON.
+      const { signal: _, parallel: __, resumable: ___, ...asked } = options
       const { name, size, lastModified, type } = file
       const key = JSON.stringify([place, name, size, lastModified, type, asked])
       if (!underWay.has(key)) this.#fingerprint = key
