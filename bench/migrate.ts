@@ -46,8 +46,10 @@ export async function benchMigrate(): Promise<Part> {
         },
       ],
     ])
+    // A bundle for the outside world, which rclone's AWS library cannot load.
+    const { AWS_CA_BUNDLE: _, ...outside } = process.env
     const env = {
-      ...process.env,
+      ...outside,
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
       AWS_DEFAULT_REGION: region,
