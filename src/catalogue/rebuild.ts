@@ -82,8 +82,6 @@ export interface RebuildQueries {
   /** `empty`: no asset, and nothing was ever done but rebuilding; `used`: anything else. */
   rebuildGround(): Promise<'empty' | 'used'>
 
-  installationId(): Promise<string>
-
   /** Makes this the catalogue that the bucket belongs to. */
   adoptInstallation(id: string): Promise<void>
 
@@ -128,10 +126,6 @@ export function rebuildQueries({ service }: Database): RebuildQueries {
     async rebuildGround() {
       const { rows } = await service.query(groundText)
       return rows[0]?.used === false ? 'empty' : 'used'
-    },
-    async installationId() {
-      const { rows } = await service.query('select id from keepsake.installation')
-      return only(parseRows(z.strictObject({ id: z.string() }), rows)).id
     },
     async adoptInstallation(id) {
       await service.query('update keepsake.installation set id = $1::uuid where id <> $1::uuid', [id])

@@ -24,6 +24,9 @@ export type KeepParts = {
   readonly lease: number
 }
 
+/** A key has one content, ever; whoever may read it may keep it. */
+export const cacheControl = 'private, max-age=31536000, immutable'
+
 const tries = 4
 const pause = { base: 0.1, cap: 2 }
 /** Milliseconds after which no further put is begun: the store hangs, and each one waits for its own deadline. */
@@ -93,8 +96,7 @@ async function put(
         sha256: content.sha256,
         contentType: content.contentType,
         metadata: objectMetadata(record, content),
-        // A key has one content, ever; whoever may read it may keep it.
-        cacheControl: 'private, max-age=31536000, immutable',
+        cacheControl,
         signal,
       })
       return

@@ -1,3 +1,4 @@
+import { reservedPrefixes } from '../../media/index.ts'
 import { asSet } from '../canonical.ts'
 import { parseStatement, type Statement } from '../policy/policy.ts'
 import type { DesiredBucket } from './desired-bucket.ts'
@@ -76,7 +77,7 @@ function encryptionStatements(arn: string, kmsKey: string | null): object[] {
 
 /** Keys' endings are all that a policy can see of a type; what the bytes are is judged by Keepsake. */
 function extensionStatement(arn: string, extensions: readonly string[]): object {
-  const own = ['.keepsake/', 'quarantine/', 'temp/'].map((prefix) => `${arn}/${prefix}*`)
+  const own = reservedPrefixes.map((prefix) => `${arn}/${prefix}*`)
   return {
     Sid: 'KeepsakeDenyOtherTypes',
     Effect: 'Deny',

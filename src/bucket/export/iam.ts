@@ -1,3 +1,4 @@
+import { reservedPrefixes } from '../../media/index.ts'
 import { asSet } from '../canonical.ts'
 import { bucketSpecs } from '../desired/bucket-spec.ts'
 import type { DesiredBucket } from '../desired/desired-bucket.ts'
@@ -12,7 +13,6 @@ export type IamRole = (typeof iamRoles)[number]
 export type IamPolicy = { readonly Version: '2012-10-17'; readonly Statement: readonly Statement[] }
 
 /** Keys that Keepsake makes for itself beside those of the collections. */
-const reservedPrefixes = ['.keepsake/', 'quarantine/', 'temp/']
 /** Where the doctor tries things out. */
 const probePrefix = 'temp/.doctor/'
 

@@ -124,15 +124,14 @@ export function addMoveRoutes(app: OpenAPIHono<HttpEnv>, { moving }: Pick<Keepsa
     requireService(c.get('actor'), 'Taking in existing media')
     const { source, dryRun, ...given } = c.req.valid('json')
     refuseFromAfar(c)
-    const request = defined(given)
     return answerLines(c, async (emit, signal) => {
       if (dryRun) {
-        const { collection, match, map, keepKeys, owner, attributes } = request
+        const { collection, match, map, keepKeys, owner, attributes } = given
         const onProgress = (files: number, bytes: number) => emit({ stage: 'inventory', files, bytes })
-        const asked = defined({ collection, match, map, keepKeys, owner, attributes })
+        const asked = { collection, match, map, keepKeys, owner, attributes }
         return { ...(await moving.rehearse(source, { ...asked, signal, onProgress })) }
       }
-      const { move, counts, odd } = await moving.migrate(source, { ...request, signal, onProgress: emit })
+      const { move, counts, odd } = await moving.migrate(source, { ...given, signal, onProgress: emit })
       return { move: moveJson({ ...move, counts }), odd }
     })
   })
@@ -144,7 +143,7 @@ export function addMoveRoutes(app: OpenAPIHono<HttpEnv>, { moving }: Pick<Keepsa
 
   app.openapi(failuresRoute, async (c) => {
     requireService(c.get('actor'), 'A move')
-    const failures = await moving.failures(c.req.valid('param').id, defined(c.req.valid('query')))
+    const failures = await moving.failures(c.req.valid('param').id, c.req.valid('query'))
     return c.json({ failures: failures.map(failureJson) }, 200)
   })
 
@@ -178,9 +177,4 @@ type ListedMove = Awaited<ReturnType<Keepsake['moving']['list']>>[number] & { re
 
 function failureJson({ path, size, problem: found }: MoveFile) {
   return { path, size, code: found?.code ?? 'internal', message: found?.message ?? '' }
-}
-
-/** Without the fields that were not given: `undefined` is not the same as left out. */
-function defined<T extends object>(given: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never
 }

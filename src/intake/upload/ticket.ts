@@ -6,6 +6,7 @@ import {
   partRanges,
   type SignedRequest,
 } from '../../stores/index.ts'
+import { cacheControl } from '../keep.ts'
 import { announcedMetadata } from '../object-metadata.ts'
 
 /** A request that sends a part. A secret: whoever has it may use it. */
@@ -40,9 +41,6 @@ export type UploadTicket =
     }
 
 export type Signing = { readonly expiresIn: number; readonly at: Date }
-
-/** A key has one content, ever; whoever may read it may keep it. As for imports. */
-export const cacheControl = 'private, max-age=31536000, immutable'
 
 /**
  * The one request that writes the object: type, length, create-only, whose it is and, where it is known, the SHA-256

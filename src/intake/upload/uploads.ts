@@ -11,7 +11,7 @@ import {
   type UploadTerms,
 } from '../../media/index.ts'
 import { type ObjectStore, type PartRange, planParts } from '../../stores/index.ts'
-import { confirm } from '../keep.ts'
+import { cacheControl, confirm } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
@@ -20,7 +20,7 @@ import { examine } from './examine.ts'
 import { changedMeanwhile, openObject } from './object-reader.ts'
 import { arrivedParts, dropParts, joinParts, type NamedPart, type UploadedPart } from './parts.ts'
 import { parseUpload, type Upload, type UploadRequest } from './request.ts'
-import { cacheControl, open, rangesOf, signParts, signWhole, type UploadPart, type UploadTicket } from './ticket.ts'
+import { open, rangesOf, signParts, signWhole, type UploadPart, type UploadTicket } from './ticket.ts'
 
 export type UploadSettings = {
   /** Bytes from which on an upload comes in parts. Default: 16 MiB. */

@@ -1,5 +1,5 @@
 import type { MoveFile, PlacedFile } from '../../catalogue/index.ts'
-import { factsFromObject, objectMetadata } from '../../intake/index.ts'
+import { cacheControl, factsFromObject, objectMetadata } from '../../intake/index.ts'
 import { type AssetRecord, KeepsakeError, newAssetId } from '../../media/index.ts'
 import { type Inspected, inspect } from './inspect.ts'
 import { Outcomes } from './outcomes.ts'
@@ -37,7 +37,7 @@ export async function copyBatch(run: MoveRun, files: readonly MoveFile[]): Promi
         try {
           await put(run, it, asset)
           copied.push(it.file.path)
-          run.progress.moved(it.file.size)
+          run.progress.passed(it.file.size)
           run.troubles.passed()
         } catch (error) {
           outcomes.fail(it.file.path, error)
@@ -157,7 +157,7 @@ async function put(run: MoveRun, { file, held, contentType, ...measures }: Inspe
           sha256,
           contentType,
           metadata: objectMetadata(asset, facts),
-          cacheControl: 'private, max-age=31536000, immutable',
+          cacheControl,
           signal: run.signal,
         }),
       )

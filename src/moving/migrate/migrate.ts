@@ -167,7 +167,7 @@ async function takeStock(run: MoveRun, odd: Oddity[]): Promise<void> {
   }
   for await (const file of source.list(passedOver, signal)) {
     files.push(file)
-    progress.found(1, file.size)
+    progress.passed(file.size)
     if (files.length === page) await note()
   }
   await note()

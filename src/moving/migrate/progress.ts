@@ -35,8 +35,9 @@ export class ProgressMeter {
     this.#tell = tell
   }
 
-  found(files: number, bytes: number): void {
-    this.#files += files
+  /** One more file is behind us. */
+  passed(bytes: number): void {
+    this.#files += 1
     this.#bytes += bytes
     this.#told()
   }
@@ -57,14 +58,6 @@ export class ProgressMeter {
     this.#failed = counts.failed.files
     this.#marks = []
     this.#told(true)
-  }
-
-  moved(bytes: number): void {
-    this.found(1, bytes)
-  }
-
-  verified(bytes: number): void {
-    this.found(1, bytes)
   }
 
   failed(files: number): void {

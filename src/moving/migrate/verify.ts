@@ -28,7 +28,7 @@ export async function verifyBatch(run: MoveRun, files: readonly MoveFile[]): Pro
         if (asset === undefined) throw new KeepsakeError('asset_gone', 'Its asset was deleted meanwhile.')
         await run.pace.run(() => verify(run, file, asset))
         verified.push(file.path)
-        run.progress.verified(file.size)
+        run.progress.passed(file.size)
         run.troubles.passed()
       } catch (error) {
         outcomes.fail(file.path, error)

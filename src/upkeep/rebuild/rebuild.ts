@@ -1,6 +1,5 @@
 import type { Actor, Catalogue, RebuildVerdict } from '../../catalogue/index.ts'
-import type { Collection } from '../../media/index.ts'
-import { KeepsakeError } from '../../media/index.ts'
+import { type Collection, isReservedKey, KeepsakeError } from '../../media/index.ts'
 import type { ObjectStore } from '../../stores/index.ts'
 import { lookAt } from './look.ts'
 import { readCatalogueMarker } from './marker.ts'
@@ -60,8 +59,6 @@ export type RebuildResult = {
   readonly catalogueId: string | null
 }
 
-/** What is not an asset's: our own notes, what reconcile put aside, and what is on its way. */
-const reserved = ['.keepsake/', 'quarantine/', 'temp/']
 const page = 1000
 /** Objects that are looked at at the same time. */
 const atOnce = 32
@@ -140,7 +137,7 @@ async function list(
     onProgress({ phase: 'list', listed })
   }
   for await (const { key, etag, size, lastModified } of store.list(signal ? { signal } : {})) {
-    if (reserved.some((prefix) => key.startsWith(prefix))) skipped += 1
+    if (isReservedKey(key)) skipped += 1
     else noted.push({ key, etag, size, lastModified })
     if (noted.length === page) await note()
   }
