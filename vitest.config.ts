@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'recipes/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     pool: 'forks',
     // Many tests wait, for a lease or a retry, so one more than there are cores.
     maxWorkers: availableParallelism() + 1,

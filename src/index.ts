@@ -13,7 +13,7 @@ export type {
   UpkeepRun,
   WebhookEvent,
 } from './catalogue/index.ts'
-export { defineConfig, type KeepsakeConfig } from './config/index.ts'
+export { defineConfig, type ExtensionSettings, type KeepsakeConfig } from './config/index.ts'
 export type {
   DoctorOptions,
   Finding,
@@ -21,6 +21,7 @@ export type {
   Severity as FindingSeverity,
   Status as FindingStatus,
 } from './doctor/index.ts'
+export type { Extension } from './extension.ts'
 export type { ImportSource, KeepFor } from './intake/index.ts'
 export { type CreateOptions, createKeepsake, type Keepsake } from './keepsake.ts'
 export type { Logger } from './logger.ts'

@@ -1,7 +1,7 @@
 import { composeKeepsake, type KeepsakeParts } from './compose.ts'
 import { type ConfigSources, type KeepsakeConfig, type ResolvedConfig, resolveConfig } from './config/index.ts'
 import type { DataFolder } from './data-folder/index.ts'
-import type { Handler, HandlerOptions } from './http/index.ts'
+import type { Handler, HandlerOptions, HttpExtension } from './http/index.ts'
 import { type Logger, silentLogger } from './logger.ts'
 import { KeepsakeError } from './media/index.ts'
 import { openParts } from './open-parts.ts'
@@ -53,7 +53,7 @@ export async function openKeepsake(
   try {
     const composed = await composeKeepsake(parts)
     await markBucket(parts)
-    return { keepsake: { ...composed, handler: (options) => lazyHandler(composed, options) }, folder }
+    return { keepsake: { ...composed, handler: (options) => lazyHandler(composed, config, options) }, folder }
   } catch (error) {
     await parts.jobs.stop().catch(() => {})
     await parts.store.close()
@@ -63,12 +63,22 @@ export async function openKeepsake(
 }
 
 /** The HTTP side is loaded with the first request: who only uses the library never pays for it. */
-function lazyHandler(keepsake: Composed, options: HandlerOptions): Handler {
+function lazyHandler(keepsake: Composed, config: ResolvedConfig, options: HandlerOptions): Handler {
   let handler: Promise<Handler> | undefined
+  const create = async () => {
+    const { createHandler } = await import('./http/index.ts')
+    return createHandler(keepsake, { extensions: await httpExtensions(config), ...options })
+  }
   return async (request) => {
-    handler ??= import('./http/index.ts').then(({ createHandler }) => createHandler(keepsake, options))
+    handler ??= create()
     return (await handler)(request)
   }
+}
+
+/** The routes that the configuration's extensions bring. @throws `invalid_setting` */
+export async function httpExtensions({ extensions }: ResolvedConfig): Promise<readonly HttpExtension[]> {
+  const { parseHttpExtension } = await import('./http/index.ts')
+  return extensions.filter(({ http }) => http !== null).map(({ name, http }) => parseHttpExtension(name, http))
 }
 
 /** Milliseconds that a store gets to be marked as this catalogue's; the next opening tries again. */

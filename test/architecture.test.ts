@@ -15,7 +15,8 @@ const floors: readonly (readonly string[])[] = [
   ['intake', 'delivery', 'upkeep', 'bucket', 'doctor', 'moving'],
   ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-parts.ts', 'open-bucket.ts', 'testing.ts'],
   ['http', 'console', 'demo'],
-  ['keepsake.ts', 'index.ts'],
+  ['extension.ts', 'keepsake.ts', 'index.ts'],
+  ['recipes'],
   ['cli'],
 ]
 /** Who knows nothing of the rest, and could be a package of its own. */
@@ -134,6 +135,14 @@ describe('the house', () => {
       .filter(({ from, to }) => !doorsOpenTo(from).some((door) => to === `${partOf(to)}/${door}`))
       .map(({ from, to }) => `${join('src', from.path)} imports src/${to}: import src/${partOf(to)}/index.ts.`)
     expectNone(wrong, 'What is not exported by a folder’s index.ts is nobody else’s business:')
+  })
+
+  test('the recipes stand on the doors of the package alone', () => {
+    const doors = ['index.ts', 'http/index.ts', 'stores/index.ts', 'embedded-s3/index.ts', 'client/index.ts']
+    const wrong = crossing
+      .filter(({ from, to }) => partOf(from.path) === 'recipes' && !from.isTest && !doors.includes(to))
+      .map(({ from, to }) => `src/${from.path} imports src/${to}.`)
+    expectNone(wrong, 'A recipe shows what any app can do. Where that takes a private door, mend the public one:')
   })
 
   test.each(isolated)('%s imports nothing of Keepsake’s', (part) => {

@@ -1,7 +1,7 @@
 import { describeConfig, loadConfigFile, type ResolvedConfig, resolveConfig } from '../config/index.ts'
 import { findHolder } from '../data-folder/index.ts'
 import { createHttpApp, type JwtSettings } from '../http/index.ts'
-import { openKeepsake } from '../keepsake.ts'
+import { httpExtensions, openKeepsake } from '../keepsake.ts'
 import type { Logger } from '../logger.ts'
 import { version } from '../version.ts'
 import type { Installation, OpenInstallation } from './installation.ts'
@@ -10,13 +10,19 @@ import type { Io } from './io.ts'
 /** Keepsake as the environment, `keepsake.config.ts` in the working folder, and the data folder say. */
 export async function localInstallation(env: Io['env'], cwd = process.cwd()): Promise<Installation> {
   const file = await loadConfigFile(cwd)
-  const config = resolveConfig({ env, cwd, ...(file ? { file: file.config } : {}) })
+  // Who declares nothing gets everything to try: the recipes. A configuration file says what it wants of them.
+  const config = resolveConfig({ env, cwd, file: file ? file.config : { extensions: await defaultRecipes() } })
   return {
     dataDir: config.dataDir,
     logLevel: config.logLevel,
     findHolder: () => findHolder(config.dataDir),
     open: ({ logger }) => openInstallation(config, logger),
   }
+}
+
+async function defaultRecipes() {
+  const { recipes } = await import('../recipes/index.ts')
+  return recipes()
 }
 
 async function openInstallation(config: ResolvedConfig, logger: Logger): Promise<OpenInstallation> {
@@ -30,6 +36,7 @@ async function openInstallation(config: ResolvedConfig, logger: Logger): Promise
     logger,
     version,
     corsOrigins,
+    extensions: await httpExtensions(config),
   })
   return {
     app,

@@ -9,14 +9,25 @@ const credentials = z.strictObject({
   sessionToken: value.headerToken.optional(),
 })
 
+const collectionsSchema = z.record(
+  z.string(),
+  z.custom<CollectionDefinition>((given) => isObject(given), 'not an object'),
+)
+
 /** The configuration's schema; collections are checked by `parseCollection`. */
 export const configSchema = z.strictObject({
   dataDir: value.folder.optional(),
   databaseUrl: value.databaseUrl.optional(),
-  collections: z
-    .record(
-      z.string(),
-      z.custom<CollectionDefinition>((given) => isObject(given), 'not an object'),
+  collections: collectionsSchema.optional(),
+  extensions: z
+    .array(
+      z.strictObject({
+        name: value.anyText,
+        collections: collectionsSchema.optional(),
+        schema: value.anyText.optional(),
+        // The HTTP side's own, which checks it.
+        http: z.unknown().optional(),
+      }),
     )
     .optional(),
   s3: z
@@ -107,6 +118,16 @@ export const configSchema = z.strictObject({
 
 export type ParsedConfig = z.output<typeof configSchema>
 
+/** What an extension brings. `Extension` says what its `http` is. */
+export type ExtensionSettings = {
+  readonly name: string
+  /** Added to those declared; one declared under the same name wins. */
+  readonly collections?: Readonly<Record<string, CollectionDefinition>>
+  /** SQL for relations of its own, run at every start as the catalogue's owner: it has to be harmless when repeated. */
+  readonly schema?: string
+  readonly http?: unknown
+}
+
 /** What `keepsake.config.ts` exports and `createKeepsake` takes. Everything has a default. */
 export type KeepsakeConfig = {
   /** Where an installation keeps what it has by itself. Default: `./.keepsake`. */
@@ -115,6 +136,8 @@ export type KeepsakeConfig = {
   readonly databaseUrl?: string
   /** Named groups of assets under one policy each. `generations` is there unless one of that name is declared. */
   readonly collections?: Readonly<Record<string, CollectionDefinition>>
+  /** What stands on Keepsake and comes with its own collections and routes, such as the recipes. Default: nothing. */
+  readonly extensions?: readonly ExtensionSettings[]
   /** The bucket. Default: an embedded S3 in the data folder. */
   readonly s3?: {
     readonly bucket?: string

@@ -68,6 +68,11 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
     objectStore: resolveStore(pick, settings, problems),
     bucket: resolveBucketSettings(layers),
     collections: resolveCollections(layers, problems),
+    extensions: extensionsOf(layers).map(({ name, schema, http }) => ({
+      name,
+      schema: schema ?? null,
+      http: http ?? null,
+    })),
     imports: {
       allowHosts: pick((layer) => layer.imports?.allowHosts) ?? [],
       allowHttp: pick((layer) => layer.imports?.allowHttp) ?? false,
@@ -241,6 +246,9 @@ function resolveUpkeep(pick: Pick): UpkeepConfig {
 
 function resolveCollections(layers: readonly ParsedConfig[], problems: Problems): ReadonlyMap<string, Collection> {
   const definitions = new Map<string, CollectionDefinition>(Object.entries(defaultCollections))
+  for (const { collections = {} } of extensionsOf(layers)) {
+    for (const [name, definition] of Object.entries(collections)) definitions.set(name, definition)
+  }
   for (const layer of layers.toReversed()) {
     for (const [name, definition] of Object.entries(layer.collections ?? {})) definitions.set(name, definition)
   }
@@ -254,6 +262,11 @@ function resolveCollections(layers: readonly ParsedConfig[], problems: Problems)
     }
   }
   return collections
+}
+
+/** Of the first source that names any. */
+function extensionsOf(layers: readonly ParsedConfig[]): NonNullable<ParsedConfig['extensions']> {
+  return layers.find(({ extensions }) => extensions !== undefined)?.extensions ?? []
 }
 
 /** Longer than a link lives, and no longer than stores keep parts that nobody joins. */

@@ -74,6 +74,8 @@ export type ResolvedConfig = {
   readonly objectStore: S3Config | EmbeddedS3Config
   /** How the bucket is to be set up, as far as somebody said. */
   readonly bucket: ParsedBucketSettings
+  /** Their collections are among the others; `http` is for the HTTP side to check. */
+  readonly extensions: readonly { readonly name: string; readonly schema: string | null; readonly http: unknown }[]
   readonly collections: ReadonlyMap<string, Collection>
   readonly imports: {
     /** `host` or `host:port`, as a URL spells it. */

@@ -6,6 +6,7 @@ import type { Keepsake } from '../verbs.ts'
 import { version } from '../version.ts'
 import { createHttpApp } from './app.ts'
 import type { Authorize } from './auth.ts'
+import type { HttpExtension } from './extension.ts'
 import { problemResponse } from './problem.ts'
 import { requestIdOf } from './request-log.ts'
 
@@ -20,6 +21,8 @@ export type HandlerOptions = {
   readonly basePath?: string
   /** Origins whose pages may call, such as `https://app.example`. Default: none. */
   readonly corsOrigins?: readonly string[]
+  /** Routes beside Keepsake's own. Default: those of the configuration. */
+  readonly extensions?: readonly HttpExtension[]
   /** Default: says nothing. */
   readonly logger?: Logger
 }
@@ -47,6 +50,7 @@ export function createHandler(keepsake: Keepsake, options: HandlerOptions): Hand
     version,
     basePath: base,
     ...(options.corsOrigins ? { corsOrigins: options.corsOrigins } : {}),
+    ...(options.extensions ? { extensions: options.extensions } : {}),
   })
   return async (request) => {
     const url = new URL(request.url)
