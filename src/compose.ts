@@ -8,13 +8,15 @@ import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
 import { createMoving } from './moving/index.ts'
-import { createStores, type LocalStore, type ObjectStore } from './stores/index.ts'
+import { createStores, type LocalStore, type ObjectStore, type Stores } from './stores/index.ts'
 import {
   announcing,
   Courier,
   cleanUp,
   createReconcile,
   createWebhooks,
+  LocalUpkeep,
+  Promoter,
   rebuild,
   scheduledWork,
   settle,
@@ -35,6 +37,8 @@ export type KeepsakeParts = {
   readonly local?: LocalStore | null
   /** A copy of the bucket elsewhere. Default: none. */
   readonly replica?: ObjectStore | null
+  /** Seconds between looks at what fell back. Default: 5. */
+  readonly promoteEvery?: number
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
   readonly clock: Clock
@@ -81,7 +85,9 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   const intake = new Intake(parts)
   const uploads = new Uploads(parts)
   const uploadSweep = new UploadSweep(parts)
-  const upkeep = { ...parts, intake, uploads }
+  const promoter = new Promoter(parts)
+  const upkeep = { ...parts, intake, uploads, promoter }
+  const localUpkeep = new LocalUpkeep(upkeep)
   const verbParts = { ...parts, intake, uploads, delivery: new Delivery(parts) }
   const doctor = new Doctor({
     ...parts,
@@ -102,11 +108,14 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
       sweep: async (signal) => {
         await uploadSweep.run(signal)
         await sweep(upkeep, signal)
+        await catalogue.forgetDeliveries()
+        await localUpkeep.look(signal)
       },
     })
     for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {})) {
       await jobs.schedule(name, cron, work)
     }
+    localUpkeep.start()
   } catch (error) {
     await courier.stop(0)
     throw error
@@ -120,6 +129,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   }
   const close = async (grace: number | undefined) => {
     await doctor.close()
+    await localUpkeep.stop()
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
     await drain(grace)
     await jobs.stop()
@@ -148,13 +158,18 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     moving: createMoving(parts),
     collections,
     reconcile: createReconcile(parts),
-    check: () =>
-      Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => stores.primary.check())]),
+    check: () => checkParts(given, stores),
     doctor: (options) => doctor.run(options),
     countByState: () => catalogue.countByState(),
     upkeepState: async () => ({ ...(await catalogue.healthFacts()), runs: await catalogue.lastRuns() }),
     verify: (request = {}, run = {}) => verify(parts, request, run.actor ?? { role: 'service' }, run),
     cleanup: (request, run = {}) => cleanUp(parts, request, run.actor ?? { role: 'service' }, run),
+    promote: (options) => promoter.run(options),
+    fallbackState: async () => ({
+      circuit: stores.circuit(),
+      local: await catalogue.localFacts(),
+      place: stores.local?.place ?? null,
+    }),
     webhooks: createWebhooks({ catalogue, courier, endpoints }),
     drain: () => drain(),
     close: ({ grace } = {}) => {
@@ -173,6 +188,44 @@ function openWebhooks({ catalogue, clock, logger, webhooks }: KeepsakeParts) {
     courier,
     catalogue: endpoints.length === 0 ? catalogue : announcing(catalogue, () => courier.wake()),
   }
+}
+
+/** Seconds that a part gets to answer: one that hangs must not keep a probe from hearing of the others. */
+const partDeadline = 4
+
+function checkParts({ clock, checkCatalogue }: KeepsakeParts, { primary, local }: Stores): Promise<PartHealth[]> {
+  const inTime = (check: (signal: AbortSignal) => Promise<void>) => async () => {
+    const done = new AbortController()
+    const late = new AbortController()
+    const lateness = clock.sleep(partDeadline, done.signal).then(() => {
+      late.abort()
+      throw new KeepsakeError('timeout', `No answer within ${partDeadline} seconds.`)
+    })
+    lateness.catch(() => {})
+    try {
+      await Promise.race([check(late.signal), lateness])
+    } finally {
+      done.abort()
+    }
+  }
+  return Promise.all([
+    health('catalogue', inTime(checkCatalogue)),
+    health(
+      'primary',
+      inTime((signal) => primary.check({ signal })),
+    ),
+    ...(local
+      ? [
+          health(
+            'local',
+            inTime(async (signal) => {
+              await local.requireRoom(0)
+              await local.store.check({ signal })
+            }),
+          ),
+        ]
+      : []),
+  ])
 }
 
 async function health(name: string, check: () => Promise<void>): Promise<PartHealth> {
