@@ -12,6 +12,7 @@ import type { HealthQueries } from './health.ts'
 import type { MoveQueries } from './moves.ts'
 import type { RebuildQueries } from './rebuild.ts'
 import type { ReconcileQueries } from './reconcile.ts'
+import type { ReplaceQueries } from './replace.ts'
 import type { ReportQueries } from './report.ts'
 import type { RetentionQueries } from './retention.ts'
 import type { UploadQueries } from './uploads.ts'
@@ -171,6 +172,7 @@ export interface Catalogue
     RetentionQueries,
     HealthQueries,
     WebhookQueries,
+    ReplaceQueries,
     ReportQueries,
     RebuildQueries,
     ReconcileQueries,
