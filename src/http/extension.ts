@@ -22,7 +22,7 @@ export type HttpExtension = {
   readonly publicRoutes?: (app: OpenAPIHono<PublicHttpEnv>, keepsake: Keepsake) => void
 }
 
-const pathPattern = /^(\/[A-Za-z0-9._~-]+)+$/
+const pathPattern = /^(\/(?!\.+(?:\/|$))[A-Za-z0-9._~-]+)+$/
 /** Paths of Keepsake's own, which nobody else answers. */
 const taken = /^\/(?:v1|uppy|docs|openapi\.json|healthz|readyz|metrics)(?:\/|$)/
 
@@ -54,7 +54,34 @@ export function parseHttpExtension(name: string, given: unknown): HttpExtension 
   )
 }
 
-export function addExtension(
+/**
+ * Adds every extension's routes to an app.
+ *
+ * @throws `invalid_setting` where one's path is another's, or lies below it; where adding routes fails.
+ */
+export function addExtensions(
+  app: OpenAPIHono<HttpEnv>,
+  extensions: readonly HttpExtension[],
+  parts: { readonly keepsake: Keepsake; readonly authenticate: MiddlewareHandler<HttpEnv> },
+): void {
+  for (const [index, extension] of extensions.entries()) {
+    const { path } = parseHttpExtension(`at ${extension.path}`, extension)
+    const other = extensions.slice(0, index).find((before) => isBelow(path, before.path) || isBelow(before.path, path))
+    if (other !== undefined) {
+      throw new KeepsakeError(
+        'invalid_setting',
+        `Two extensions answer under ${path} and ${other.path}. Each needs a path of its own, not below another's.`,
+      )
+    }
+    addExtension(app, extension, parts)
+  }
+}
+
+function isBelow(path: string, above: string): boolean {
+  return path === above || path.startsWith(`${above}/`)
+}
+
+function addExtension(
   app: OpenAPIHono<HttpEnv>,
   { path, routes, publicRoutes }: HttpExtension,
   { keepsake, authenticate }: { readonly keepsake: Keepsake; readonly authenticate: MiddlewareHandler<HttpEnv> },
@@ -65,14 +92,34 @@ export function addExtension(
         if (!result.success) throw invalidRequest(result.target, result.error)
       },
     })
-    publicRoutes(open, keepsake)
+    addRoutes(path, () => publicRoutes(open, keepsake))
     app.route(path, open)
   }
   const own = new OpenAPIHono<HttpEnv>({
     defaultHook: (result, c) => (result.success ? undefined : answerInvalid(c, result.target, result.error)),
   })
-  routes(own, keepsake)
+  addRoutes(path, () => routes(own, keepsake))
   // The pattern '/x/*' also stands for '/x' itself.
   app.use(`${path}/*`, authenticate)
   app.route(path, own)
+}
+
+/** What is added later is never answered: an app is closed by its first request. */
+function addRoutes(path: string, add: () => unknown): void {
+  let returned: unknown
+  try {
+    returned = add()
+  } catch (error) {
+    if (error instanceof KeepsakeError) throw error
+    const why = error instanceof Error ? error.message : String(error)
+    throw new KeepsakeError('invalid_setting', `The extension at ${path} cannot add its routes: ${why}`, {
+      cause: error,
+    })
+  }
+  if (!(returned instanceof Promise)) return
+  returned.catch(() => {})
+  throw new KeepsakeError(
+    'invalid_setting',
+    `The extension at ${path} adds its routes asynchronously. Have what it needs ready before, and add them at once.`,
+  )
 }

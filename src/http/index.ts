@@ -1,6 +1,7 @@
 export { createHttpApp, type HttpApp, type HttpAppOptions } from './app.ts'
 export type { Authorize, AuthorizedCaller, AuthSettings, JwtSettings } from './auth.ts'
-export { trustedCaller } from './env.ts'
+export { readJsonBody } from './body.ts'
+export { type HttpEnv, type PublicHttpEnv, trustedCaller } from './env.ts'
 export { type HttpExtension, parseHttpExtension } from './extension.ts'
 export { type OpenedForm, openForm } from './form.ts'
 export { createHandler, type Handler, type HandlerOptions, toNodeListener } from './handler.ts'
