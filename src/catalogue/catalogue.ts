@@ -13,6 +13,7 @@ import type { MoveQueries } from './moves.ts'
 import type { PromotionQueries } from './promotions.ts'
 import type { RebuildQueries } from './rebuild.ts'
 import type { ReconcileQueries } from './reconcile.ts'
+import type { ReplaceQueries } from './replace.ts'
 import type { ReportQueries } from './report.ts'
 import type { RetentionQueries } from './retention.ts'
 import type { UploadQueries } from './uploads.ts'
@@ -180,6 +181,7 @@ export interface Catalogue
     RetentionQueries,
     HealthQueries,
     WebhookQueries,
+    ReplaceQueries,
     ReportQueries,
     RebuildQueries,
     ReconcileQueries,

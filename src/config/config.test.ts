@@ -495,3 +495,20 @@ test('defineConfig gives back what it got', () => {
   const config = { http: { port: 1 } }
   expect(defineConfig(config)).toBe(config)
 })
+
+describe('collections that extensions bring', () => {
+  const one = { name: 'one', collections: { avatars: { maxSize: '1 MB' } } }
+  const two = { name: 'two', collections: { avatars: { maxSize: '2 MB' } } }
+
+  test('add to those that are declared, which win', () => {
+    const { collections } = resolveConfig({ env: {}, config: { extensions: [one] } })
+    expect(collections.get('avatars')?.maxSize).toBe(1_000_000)
+    const declared = { extensions: [one, two], collections: { avatars: { maxSize: '3 MB' } } }
+    expect(resolveConfig({ env: {}, config: declared }).collections.get('avatars')?.maxSize).toBe(3_000_000)
+  })
+
+  test('of one name from two are refused, naming both', () => {
+    const { message } = errorOf(() => resolveConfig({ env: {}, config: { extensions: [one, two] } }))
+    expect(message).toContain("The extensions 'one' and 'two' both bring a collection 'avatars'")
+  })
+})

@@ -257,8 +257,21 @@ function resolveUpkeep(pick: Pick): UpkeepConfig {
 
 function resolveCollections(layers: readonly ParsedConfig[], problems: Problems): ReadonlyMap<string, Collection> {
   const definitions = new Map<string, CollectionDefinition>(Object.entries(defaultCollections))
-  for (const { collections = {} } of extensionsOf(layers)) {
-    for (const [name, definition] of Object.entries(collections)) definitions.set(name, definition)
+  const declared = new Set(layers.flatMap((layer) => Object.keys(layer.collections ?? {})))
+  const bringers = new Map<string, string>()
+  for (const { name: extension, collections = {} } of extensionsOf(layers)) {
+    for (const [name, definition] of Object.entries(collections)) {
+      const other = bringers.get(name)
+      if (other !== undefined && !declared.has(name)) {
+        problems.add(
+          `collections.${name}`,
+          `The extensions '${other}' and '${extension}' both bring a collection '${name}'. Declare one yourself, in ` +
+            'collections, to say what it is.',
+        )
+      }
+      bringers.set(name, extension)
+      definitions.set(name, definition)
+    }
   }
   for (const layer of layers.toReversed()) {
     for (const [name, definition] of Object.entries(layer.collections ?? {})) definitions.set(name, definition)

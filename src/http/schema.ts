@@ -387,6 +387,10 @@ export const collectionsOutput = z
         access: z.enum(['private', 'public']),
         keep: z.int().nullable().openapi({ description: 'Seconds, or null for ever.' }),
         quota: z.int().nullable().openapi({ description: 'Bytes an owner may use, or null for no limit.' }),
+        replaceBy: z
+          .array(z.string())
+          .optional()
+          .openapi({ description: 'A new asset takes the place of the owner’s one with the same values of these.' }),
       }),
     ),
   })

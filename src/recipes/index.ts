@@ -3,8 +3,11 @@
  * as they are. A server without a configuration file mounts all of them.
  */
 import type { Extension } from '../index.ts'
+import { profileMedia } from './004-profile-media/index.ts'
+
+export * from './004-profile-media/index.ts'
 
 /** Every recipe, with its defaults. */
 export function recipes(): readonly Extension[] {
-  return []
+  return [profileMedia()]
 }

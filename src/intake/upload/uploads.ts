@@ -1,5 +1,6 @@
 import type { Actor, Catalogue, Reservation } from '../../catalogue/index.ts'
 import type { Clock } from '../../clock.ts'
+import type { Jobs } from '../../jobs/index.ts'
 import type { Logger } from '../../logger.ts'
 import {
   type AssetRecord,
@@ -36,6 +37,7 @@ export type UploadsParts = {
   readonly catalogue: Catalogue
   readonly stores: Stores
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly logger: Logger
   readonly spoolDir: string
   /** Seconds that a link of an upload lives, 1 to 3600. */
@@ -463,7 +465,7 @@ export class Uploads {
         })
       }
       const type = { contentType, kind: kindOf(contentType) }
-      const stored = await confirm(this.#parts, record, { ...facts, type }, collection.keep, actor)
+      const stored = await confirm(this.#parts, record, { ...facts, type }, collection, actor)
       if (stored === undefined) throw gone()
       return settled(stored)
     } catch (error) {
