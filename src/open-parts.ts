@@ -118,12 +118,13 @@ function revealed({ name, url, secrets, events }: ResolvedConfig['webhooks']['en
 }
 
 function openDatabase(
-  { database }: ResolvedConfig,
+  { database, extensions }: ResolvedConfig,
   folder: DataFolder,
   logger: Logger,
 ): Promise<PgliteDatabase | PostgresDatabase> {
-  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue') })
-  return openPostgres({ connectionString: database.connectionString.reveal(), logger })
+  const schemas = extensions.flatMap(({ name, schema }) => (schema === null ? [] : [{ name, sql: schema }]))
+  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue'), schemas, logger })
+  return openPostgres({ connectionString: database.connectionString.reveal(), schemas, logger })
 }
 
 function queueDatabase(database: PgliteDatabase | PostgresDatabase, config: ResolvedConfig) {

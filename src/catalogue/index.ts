@@ -15,6 +15,7 @@ export type {
   StoredContent,
 } from './catalogue.ts'
 export { createCatalogue } from './create-catalogue.ts'
+export type { ExtensionSchema, SchemaOptions } from './extension-schemas.ts'
 export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { type CatalogueInspection, inspectCatalogue } from './inspect.ts'
 export {

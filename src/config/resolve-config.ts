@@ -12,7 +12,7 @@ import { aliases } from './aliases.ts'
 import type { ParsedBucketSettings } from './bucket-settings.ts'
 import { collectEnvironment, type Environment, type EnvironmentSettings, settingNames } from './environment.ts'
 import { environmentLayer } from './environment-layer.ts'
-import { configSchema, type KeepsakeConfig, type ParsedConfig } from './keepsake-config.ts'
+import { configSchema, type KeepsakeConfig, type ParsedConfig, type SchemaSetting } from './keepsake-config.ts'
 import { found, foundSecret, Problems, pathOf } from './problems.ts'
 import type {
   EmbeddedS3Config,
@@ -70,11 +70,14 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
     fallback: resolveFallback(pick),
     bucket: resolveBucketSettings(layers),
     collections: resolveCollections(layers, problems),
-    extensions: extensionsOf(layers).map(({ name, schema, http }) => ({
-      name,
-      schema: schema ?? null,
-      http: http ?? null,
-    })),
+    extensions: resolveExtensions(
+      layers,
+      {
+        database: databaseUrl === undefined ? 'pglite' : 'postgres',
+        baseUrl: pick((layer) => layer.s3?.baseUrl) ?? null,
+      },
+      problems,
+    ),
     imports: {
       allowHosts: pick((layer) => layer.imports?.allowHosts) ?? [],
       allowHttp: pick((layer) => layer.imports?.allowHttp) ?? false,
@@ -291,6 +294,23 @@ function resolveCollections(layers: readonly ParsedConfig[], problems: Problems)
 /** Of the first source that names any. */
 function extensionsOf(layers: readonly ParsedConfig[]): NonNullable<ParsedConfig['extensions']> {
   return layers.find(({ extensions }) => extensions !== undefined)?.extensions ?? []
+}
+
+function resolveExtensions(
+  layers: readonly ParsedConfig[],
+  setting: SchemaSetting,
+  problems: Problems,
+): ResolvedConfig['extensions'] {
+  const extensions = extensionsOf(layers)
+  for (const [index, { name }] of extensions.entries()) {
+    if (extensions.findIndex((other) => other.name === name) === index) continue
+    problems.add(`extensions.${index}`, `There are two extensions called '${name}'. Remove one.`)
+  }
+  return extensions.map(({ name, schema, http }) => ({
+    name,
+    schema: (typeof schema === 'function' ? schema(setting) : schema) ?? null,
+    http: http ?? null,
+  }))
 }
 
 /** Longer than a link lives, and no longer than stores keep parts that nobody joins. */
