@@ -37,7 +37,8 @@ export class Access {
     if (settings?.policy === undefined) {
       if (owns) return
       if (!isOpen) throw new S3Error('AccessDenied')
-      return refuseOverrides(request)
+      refuseOverrides(request)
+      return
     }
     if (owns && ALWAYS_OWNERS.has(action)) return
     const resource = `arn:aws:s3:::${bucket}${key === '' ? '' : `/${key}`}`
@@ -47,10 +48,11 @@ export class Access {
       throw new S3Error('AccessDenied', 'Access Denied: an explicit deny in the bucket policy applies to this request.')
     }
     if (owns) return
-    if (isOpen) return refuseOverrides(request)
-    const block = settings.publicAccessBlock
-    const restricted = block !== undefined && parsePublicAccessBlock(block).RestrictPublicBuckets
-    if (verdict === 'silent' || restricted) throw new S3Error('AccessDenied')
+    if (!isOpen) {
+      const block = settings.publicAccessBlock
+      const restricted = block !== undefined && parsePublicAccessBlock(block).RestrictPublicBuckets
+      if (verdict === 'silent' || restricted) throw new S3Error('AccessDenied')
+    }
     if (action === 's3:GetObject') refuseOverrides(request)
   }
 

@@ -1,5 +1,6 @@
 import type { Collection } from './collection.ts'
 import { KeepsakeError } from './errors.ts'
+import { sanitizeKeyValue } from './key-template.ts'
 
 /** A value in a key may be cut to this many characters, and no shorter. */
 const neverCut = 32
@@ -9,7 +10,8 @@ const neverCut = 32
  * varies from the start.
  */
 export function keyPrefix({ name, key }: Pick<Collection, 'name' | 'key'>): string {
-  const source = name.length <= neverCut ? key.source.replaceAll('{collection}', name) : key.source
+  const staysItself = name.length <= neverCut && sanitizeKeyValue(name) === name
+  const source = staysItself ? key.source.replaceAll('{collection}', name) : key.source
   return source.split('{', 1)[0] ?? ''
 }
 

@@ -1,7 +1,8 @@
-import { generateKeyPairSync, type KeyObject, verify } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { getSignedUrl } from '@aws-sdk/cloudfront-signer'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { judge } from '../testing/cloudfront-judge.ts'
 import { CloudFrontSigner } from './cloudfront-signer.ts'
 
 const pairs = {
@@ -22,22 +23,7 @@ const signerOf = (kind: Kind, hash: Hash) =>
   new CloudFrontSigner({ url, keyPairId, privateKey: pairs[kind].privateKey, hash })
 const pemOf = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }).toString()
 
-/**
- * What CloudFront does with a link, written from its documentation alone: the signing parameters come off, the policy is
- * made anew of what is left, and the signature is held against it with the public key.
- */
-function cloudFront(link: string, publicKey: KeyObject, now: Date): 'opens' | 'denied' {
-  const taken = /^(.*)[?&]Expires=(\d+)&Signature=([A-Za-z0-9~_-]+)&Key-Pair-Id=(\w+)(&Hash-Algorithm=SHA256)?$/.exec(
-    link,
-  )
-  if (taken === null) return 'denied'
-  const [, resource, expires, signature = '', id, sha256] = taken
-  const condition = { DateLessThan: { 'AWS:EpochTime': Number(expires) } }
-  const policy = JSON.stringify({ Statement: [{ Resource: resource, Condition: condition }] })
-  const base64 = signature.replaceAll('-', '+').replaceAll('_', '=').replaceAll('~', '/')
-  const isSigned = verify(sha256 ? 'sha256' : 'sha1', Buffer.from(policy), publicKey, Buffer.from(base64, 'base64'))
-  return isSigned && id === keyPairId && now.getTime() / 1000 < Number(expires) ? 'opens' : 'denied'
-}
+const cloudFront = (link: string, publicKey: KeyObject, now: Date) => judge(link, { publicKey, keyPairId, now })
 
 const nasty = fc.constantFrom(
   ' ',
