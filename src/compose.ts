@@ -8,7 +8,7 @@ import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
 import { createMoving } from './moving/index.ts'
-import type { ObjectStore } from './stores/index.ts'
+import { createStores, type LocalStore, type ObjectStore } from './stores/index.ts'
 import {
   announcing,
   Courier,
@@ -29,7 +29,12 @@ import type { Keepsake, PartHealth } from './verbs.ts'
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
 export type KeepsakeParts = {
   readonly catalogue: Catalogue
+  /** The bucket. */
   readonly store: ObjectStore
+  /** What is fallen back to while the bucket fails. Default: nothing. */
+  readonly local?: LocalStore | null
+  /** A copy of the bucket elsewhere. Default: none. */
+  readonly replica?: ObjectStore | null
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
   readonly clock: Clock
@@ -71,14 +76,23 @@ const drainSeconds = 7
 export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   refusePublicWithoutAddress(given)
   const { endpoints, courier, catalogue } = openWebhooks(given)
-  const parts = { ...given, catalogue }
-  const { store, jobs, collections } = parts
-  const intake = new Intake({ ...parts, storeName: 'primary' })
+  const { store: bucket, local = null, replica = null, clock } = given
+  const stores = createStores({ primary: bucket, local, replica, clock })
+  const parts = { ...given, catalogue, stores, store: stores.primary }
+  const { jobs, collections } = parts
+  const intake = new Intake(parts)
   const uploads = new Uploads(parts)
   const uploadSweep = new UploadSweep(parts)
   const upkeep = { ...parts, intake, uploads }
   const verbParts = { ...parts, intake, uploads, delivery: new Delivery(parts) }
-  const doctor = new Doctor({ ...parts, catalogue: null, place: null, installation: null, ...parts.doctor })
+  const doctor = new Doctor({
+    ...parts,
+    store: bucket,
+    catalogue: null,
+    place: null,
+    installation: null,
+    ...parts.doctor,
+  })
   try {
     // First: what happens from here on is written down for them.
     await courier.start()
@@ -112,7 +126,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     await drain(grace)
     await jobs.stop()
     await courier.stop(courierGrace)
-    await store.close()
+    await stores.close()
     await parts.release()
   }
   return {
@@ -136,7 +150,8 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     moving: createMoving(parts),
     collections,
     reconcile: createReconcile(parts),
-    check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
+    check: () =>
+      Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => stores.primary.check())]),
     doctor: (options) => doctor.run(options),
     countByState: () => catalogue.countByState(),
     upkeepState: async () => ({ ...(await catalogue.healthFacts()), runs: await catalogue.lastRuns() }),

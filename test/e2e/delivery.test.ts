@@ -5,13 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { KeepsakeConfig } from '../../src/config/index.ts'
-import { CloudFrontSigner } from '../../src/delivery/index.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from '../../src/embedded-s3/index.ts'
 import { createKeepsake, type Keepsake } from '../../src/index.ts'
 import { createS3Store, type ObjectStore } from '../../src/stores/index.ts'
 import { startCdn } from '../support/cdn.ts'
 import { gif } from '../support/http.ts'
-import { openTestParts } from '../support/keepsake.ts'
 
 const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
 const keyPairId = 'K2JCJMDEHXQW5F'
@@ -31,28 +29,6 @@ afterAll(() => rm(dir, { recursive: true }))
 
 const open = (config: KeepsakeConfig, name: string) =>
   createKeepsake({ dataDir: join(dir, name), collections, ...config }, { env: {} })
-
-describe('an asset that is not in the bucket', () => {
-  it('has no link to the CDN before it, public or not', async () => {
-    const { keepsake, database } = await openTestParts({
-      collections,
-      baseUrl: 'https://cdn.example',
-      cdn: new CloudFrontSigner({ url: 'https://cdn.example', keyPairId, privateKey }),
-    })
-    try {
-      for (const collection of ['avatars', 'private']) {
-        const asset = await keepsake.import(collection, picture)
-        expect(urlOf(asset)).toContain('https://cdn.example/')
-        await database.service.query(`update keepsake.assets set store = 'local' where id = $1`, [asset.id])
-        const moved = await keepsake.get(asset.id)
-        expect(moved.urlSource).toBe('store')
-        expect(moved.url).not.toContain('cdn.example')
-      }
-    } finally {
-      await keepsake.close()
-    }
-  })
-})
 
 /** The URL, which an asset or a link has to have. */
 const urlOf = ({ url }: { readonly url: string | null }) => url ?? expect.fail('there is no link')

@@ -39,9 +39,6 @@ export type TestKeepsakeOptions = {
   /** Where events are sent; the hosts may be private. */
   readonly webhooks?: readonly WebhookDefinition[]
   readonly schedules?: UpkeepSchedules
-  /** Where public collections are read from. Default: nowhere. */
-  readonly baseUrl?: string
-  readonly cdn?: KeepsakeParts['cdn']
 }
 
 /** A real Keepsake: a database, a queue, and an embedded S3 in a folder of its own. */
@@ -96,8 +93,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     spoolDir: join(dir, 'spool'),
     logger: silentLogger,
     expiresIn: 3600,
-    baseUrl: options.baseUrl ?? null,
-    ...(options.cdn === undefined ? {} : { cdn: options.cdn }),
+    baseUrl: null,
     giveUpAfter: options.giveUpAfter ?? 86_400,
     ...(options.patience === undefined ? {} : { patience: options.patience }),
     ...(options.uploads === undefined ? {} : { uploads: options.uploads }),
