@@ -74,6 +74,19 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   urls: z.strictObject({ expiresIn: value.urlSeconds.optional() }).optional(),
+  delivery: z
+    .strictObject({
+      cloudfront: z
+        .strictObject({
+          domain: value.cdnAddress.optional(),
+          keyPairId: value.keyPairId.optional(),
+          privateKey: value.anyText.optional(),
+          privateKeyFile: value.anyText.optional(),
+          hash: value.signatureHash.optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   http: z
     .strictObject({
       port: value.port.optional(),
@@ -229,6 +242,22 @@ export type KeepsakeConfig = {
   readonly urls?: {
     /** How long a signed link lives, 1 to 3600 seconds. Default: 3600. */
     readonly expiresIn?: number
+  }
+  /** Where links to private media lead. Default: to the bucket, signed by S3's own signature. */
+  readonly delivery?: {
+    /** A CloudFront distribution before the bucket, whose trusted key group has the public half of the key. */
+    readonly cloudfront?: {
+      /** Default: that of `s3.baseUrl`. */
+      readonly domain?: string
+      /** The id that CloudFront gave to the public key. */
+      readonly keyPairId?: string
+      /** RSA of 2048 bits or ECDSA P-256, in PEM. */
+      readonly privateKey?: string
+      /** The same in a file. */
+      readonly privateKeyFile?: string
+      /** Default: sha256. */
+      readonly hash?: 'sha256' | 'sha1'
+    }
   }
   readonly http?: {
     /** Default: 8000. */

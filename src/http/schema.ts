@@ -263,10 +263,10 @@ export const assetOutput = z
     provenance: z.looseObject({}).openapi({ type: 'object', description: 'As it was given.' }),
     filename: z.string().optional(),
     url: z.string().nullable().openapi({ description: 'Opens the media now. A secret: whoever has it may use it.' }),
-    urlSource: z
-      .enum(['store', 'public', 'origin'])
-      .nullable()
-      .openapi({ description: '`store`: a signed link. `origin`: the original URL, while pending.' }),
+    urlSource: z.enum(['store', 'public', 'origin']).nullable().openapi({
+      description:
+        '`store`: a signed link, to the bucket or the CDN before it. `public`: a plain one that does not end. `origin`: the original URL, while pending.',
+    }),
     urlExpiresAt: timestampOut.nullable(),
     createdAt: timestampOut,
     storedAt: timestampOut.nullable(),

@@ -51,6 +51,8 @@ export {
   type CredentialsProvider,
   createS3Store,
   type ExplainedCall,
+  encodeKey,
+  encodeRfc3986,
   explainS3Error,
   type MultipartOptions,
   openS3Store,

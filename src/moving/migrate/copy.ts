@@ -1,5 +1,5 @@
 import type { MoveFile, PlacedFile } from '../../catalogue/index.ts'
-import { cacheControl, factsFromObject, objectMetadata } from '../../intake/index.ts'
+import { cacheControlOf, factsFromObject, objectMetadata } from '../../intake/index.ts'
 import { type AssetRecord, KeepsakeError, newAssetId } from '../../media/index.ts'
 import { type Inspected, inspect } from './inspect.ts'
 import { Outcomes } from './outcomes.ts'
@@ -157,7 +157,7 @@ async function put(run: MoveRun, { file, held, contentType, ...measures }: Inspe
           sha256,
           contentType,
           metadata: objectMetadata(asset, facts),
-          cacheControl,
+          cacheControl: cacheControlOf(run.collection),
           signal: run.signal,
         }),
       )
