@@ -7,6 +7,7 @@ export {
   createChaosStore,
   seededChaos,
 } from './chaos.ts'
+export { ListedPage } from './listed-page.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './memory.ts'
 export { checkObjectKey, compareObjectKeys } from './object-key.ts'
 export type {
