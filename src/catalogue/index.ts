@@ -44,7 +44,7 @@ export type {
   RebuildVerdict,
 } from './rebuild.ts'
 export type {
-  KeyedRow,
+  KeyedRows,
   QuarantineEntry,
   QuarantineRequest,
   ReconcileQueries,
