@@ -17,6 +17,7 @@ export { createCatalogue } from './create-catalogue.ts'
 export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { type CatalogueInspection, inspectCatalogue } from './inspect.ts'
 export {
+  type CopiedFile,
   type FoundFile,
   type Move,
   type MoveCounts,
@@ -27,6 +28,7 @@ export {
   type MoveStage,
   moveFileStates,
   moveStages,
+  type PlacedAsset,
   type PlacedFile,
 } from './moves.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
