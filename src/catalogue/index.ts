@@ -19,6 +19,7 @@ export type { ExtensionSchema, SchemaOptions } from './extension-schemas.ts'
 export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { type CatalogueInspection, inspectCatalogue } from './inspect.ts'
 export {
+  type CopiedFile,
   type FoundFile,
   type Move,
   type MoveCounts,
@@ -29,6 +30,7 @@ export {
   type MoveStage,
   moveFileStates,
   moveStages,
+  type PlacedAsset,
   type PlacedFile,
 } from './moves.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'

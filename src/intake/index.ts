@@ -17,6 +17,7 @@ export { cacheControlOf, confirm } from './keep.ts'
 export { type KeepFor, parseKeepFor, requestedKeep } from './keep-for.ts'
 export {
   type ContentFacts,
+  type DescribedAsset,
   describeObject,
   factsFromObject,
   type ObjectDescription,
