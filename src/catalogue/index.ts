@@ -5,6 +5,7 @@ export type {
   AuditEntry,
   AuditFilter,
   Catalogue,
+  ClaimOptions,
   FailOptions,
   IssuedUrl,
   KeyedContent,
@@ -31,6 +32,7 @@ export {
 } from './moves.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
+export type { LocalAsset, LocalFacts } from './promotions.ts'
 export type {
   FoundObject,
   JudgedObject,

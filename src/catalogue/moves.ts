@@ -219,7 +219,7 @@ with input as (
     as i (path, asset, owner, attributes, filename, key, kind, content_type, size, sha256, width, height, duration)
 ), open as (
   select i.* from input i join keepsake.move_files f on f.move = $1 and f.path = i.path and f.state = 'found'
-  where not exists (select from keepsake.retired_keys r where r.key = i.key and r.store = 'primary')
+  where not exists (select from keepsake.retired_keys r where r.key = i.key)
 ), made as (
   insert into keepsake.assets (id, collection, owner, attributes, filename, key, kind, content_type, size, sha256, width,
     height, duration, until, counted, quota)

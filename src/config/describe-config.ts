@@ -22,6 +22,7 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
           ? `profile ${store.profile}`
           : 'found by the AWS SDK',
     }),
+    fallback: config.fallback !== null && store.kind === 's3',
     collections: [...config.collections.keys()].join(', '),
     importAllowHosts: config.imports.allowHosts.join(', '),
     importAllowHttp: config.imports.allowHttp,

@@ -24,6 +24,12 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
         }),
     },
     embeddedS3: { port: settings.KEEPSAKE_S3_PORT },
+    fallback: {
+      enabled: settings.KEEPSAKE_FALLBACK,
+      port: settings.KEEPSAKE_FALLBACK_PORT,
+      publicEndpoint: settings.KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT,
+      minFree: settings.KEEPSAKE_FALLBACK_MIN_FREE,
+    },
     bucket: {
       app: settings.KEEPSAKE_BUCKET_APP,
       env: settings.KEEPSAKE_BUCKET_ENV,

@@ -16,6 +16,7 @@ import { configSchema, type KeepsakeConfig, type ParsedConfig } from './keepsake
 import { found, foundSecret, Problems, pathOf } from './problems.ts'
 import type {
   EmbeddedS3Config,
+  FallbackConfig,
   JwtConfig,
   ResolvedConfig,
   S3Config,
@@ -66,6 +67,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
     database:
       databaseUrl === undefined ? { kind: 'pglite' } : { kind: 'postgres', connectionString: new Secret(databaseUrl) },
     objectStore: resolveStore(pick, settings, problems),
+    fallback: resolveFallback(pick),
     bucket: resolveBucketSettings(layers),
     collections: resolveCollections(layers, problems),
     extensions: extensionsOf(layers).map(({ name, schema, http }) => ({
@@ -183,6 +185,15 @@ function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Probl
         }
       : null,
     profile: identity?.profile ?? null,
+  }
+}
+
+function resolveFallback(pick: Pick): FallbackConfig | null {
+  if (pick((layer) => layer.fallback?.enabled) !== true) return null
+  return {
+    port: pick((layer) => layer.fallback?.port) ?? null,
+    publicEndpoint: pick((layer) => layer.fallback?.publicEndpoint) ?? null,
+    minFree: pick((layer) => layer.fallback?.minFree) ?? 1024 * mebibyte,
   }
 }
 
@@ -314,6 +325,13 @@ function resolveGiveUpAfter(given: number | string, problems: Problems): number 
 /** `KEEPSAKE_URL` is the command line's, for the server it talks to. */
 function findWarnings(config: ResolvedConfig, env: Environment): string[] {
   const warnings: string[] = []
+  if (config.fallback && config.objectStore.kind === 'embedded') {
+    warnings.push('KEEPSAKE_FALLBACK has no effect: without a bucket there is nothing to fall back from.')
+  } else if (config.fallback?.publicEndpoint === null && !isLoopback(config.http.host)) {
+    warnings.push(
+      'KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT is not set: links to what fell back, and uploads meanwhile, only work on this machine.',
+    )
+  }
   const keys = config.http.jwt?.keys
   if (keys && 'secret' in keys && Buffer.byteLength(keys.secret.reveal()) < 32) {
     warnings.push('KEEPSAKE_JWT_SECRET has fewer than 32 bytes, which HS256 asks for (RFC 7518, section 3.2).')
@@ -338,5 +356,9 @@ function findWarnings(config: ResolvedConfig, env: Environment): string[] {
 
 /** Https, or this very machine: nobody sits between. */
 function isBeyondReach({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
+  return protocol === 'https:' || isLoopback(hostname)
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host)
 }

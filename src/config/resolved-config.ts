@@ -39,6 +39,14 @@ export type EmbeddedS3Config = {
   readonly publicEndpoint: string | null
 }
 
+export type FallbackConfig = {
+  /** Null: the one of the last start while it is free. */
+  readonly port: number | null
+  readonly publicEndpoint: string | null
+  /** Bytes. */
+  readonly minFree: number
+}
+
 export type WebhookConfig = {
   readonly name: string | undefined
   /** It may hold a token. */
@@ -72,6 +80,8 @@ export type ResolvedConfig = {
   readonly dataDir: string
   readonly database: { readonly kind: 'pglite' } | { readonly kind: 'postgres'; readonly connectionString: Secret }
   readonly objectStore: S3Config | EmbeddedS3Config
+  /** Null: off. */
+  readonly fallback: FallbackConfig | null
   /** How the bucket is to be set up, as far as somebody said. */
   readonly bucket: ParsedBucketSettings
   /** Their collections are among the others; `http` is for the HTTP side to check. */

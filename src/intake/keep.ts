@@ -7,9 +7,9 @@ import {
   extensionOf,
   KeepsakeError,
   kindOf,
-  type StoreName,
+  type StorePlace,
 } from '../media/index.ts'
-import type { ObjectBody, ObjectStore } from '../stores/index.ts'
+import { isStoreFailure, type ObjectBody, type ObjectStore } from '../stores/index.ts'
 import { backoff } from './backoff.ts'
 import { type ContentFacts, factsFromObject, objectMetadata } from './object-metadata.ts'
 
@@ -19,7 +19,10 @@ export type CollectedContent = ContentFacts & { readonly contentType: string; re
 export type KeepParts = {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
-  readonly storeName: StoreName
+  /** The store, as the row is to name it. */
+  readonly place: StorePlace
+  /** Another store would take the bytes, so a failing one is not tried again beyond its own retries. */
+  readonly hasFallback: boolean
   readonly clock: Clock
   readonly jobs: Jobs
   /** Seconds. */
@@ -65,7 +68,7 @@ export async function keep(
   })
   const keyed = await parts.catalogue.assignKey(record.id, record.attempt, {
     key,
-    store: parts.storeName,
+    store: parts.place,
     kind,
     contentType,
     lease: parts.lease,
@@ -82,7 +85,7 @@ export async function keep(
  * asked: when it is this asset with this hash, an earlier try of ours arrived.
  */
 async function put(
-  { store, clock }: KeepParts,
+  { store, clock, hasFallback }: KeepParts,
   record: AssetRecord,
   key: string,
   content: CollectedContent,
@@ -106,6 +109,7 @@ async function put(
       const problem = KeepsakeError.from(error)
       const last = failures + 1 >= tries || signal.aborted || performance.now() >= until
       if (problem.code !== 'object_exists' && !problem.retryable && problem.code !== 'content_mismatch') throw problem
+      if (hasFallback && isStoreFailure(problem)) throw problem
       const head = await store.head(key, { signal }).catch(() => undefined)
       if (head !== undefined) {
         if (factsFromObject(record, head)?.sha256 === content.sha256) return

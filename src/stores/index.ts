@@ -7,6 +7,7 @@ export {
   createChaosStore,
   seededChaos,
 } from './chaos.ts'
+export { Circuit, type CircuitOptions, type CircuitState, isStoreFailure } from './circuit.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './memory.ts'
 export { checkObjectKey, compareObjectKeys } from './object-key.ts'
 export type {
@@ -61,4 +62,5 @@ export {
   Signer,
   type SigningIdentity,
 } from './s3/index.ts'
+export { createStores, type LocalStore, type Stores, type StoresOptions } from './store-set.ts'
 export { type SweepOptions, type SweepResult, sweepMultipart } from './sweep.ts'
