@@ -36,16 +36,20 @@ export function replaceQueries(database: Database): ReplaceQueries {
   return {
     async confirmReplacing(id, attempt, content, replaceBy, actor) {
       if (!isAssetId(id)) return nothing
-      const mine = [id, attempt, replaceBy]
       return database.serviceTransaction(async (sql) => {
+        const [mine] = parseRows(mineRow, (await sql.query(mineText, [id, attempt, replaceBy])).rows)
+        if (mine === undefined) return nothing
+        const place = [mine.collection, mine.owner, JSON.stringify(mine.place)]
         // Two that take the same place wait for each other; the next statement sees what the first one left.
-        await sql.query(lockText, mine)
-        const standing = parseRows(standingRow, (await sql.query(standingText, mine)).rows)
+        await sql.query(lockText, place)
+        const { rows: found } = await sql.query(standingText, [...place, replaceBy, mine.created_at, id])
+        const standing = parseRows(standingRow, found)
         const overtaken = standing.some(({ newer }) => newer)
         const values = confirmValues(id, attempt, content, actor)
         const asset = overtaken ? undefined : parseAsset((await sql.query(confirmText, values)).rows)
         if (asset === undefined && !overtaken) return nothing
         const leaving = overtaken ? [id] : standing.map((row) => row.id)
+        if (leaving.length === 0) return { asset, deleting: [] }
         const by = overtaken ? standing.find(({ newer }) => newer)?.id : id
         const { rows } = await sql.query(leaveText, [leaving, by, actorName(actor), actor.requestId ?? null, lease])
         return { asset, deleting: parseRows(idRow, rows).map((row) => row.id) }
@@ -58,28 +62,33 @@ const nothing: Replacement = { asset: undefined, deleting: [] }
 /** Seconds until the sweep finishes the delete, should nobody do so at once. */
 const lease = 30
 
-const standingRow = z.strictObject({ id: z.string(), newer: z.boolean() })
 const idRow = z.strictObject({ id: z.string() })
 
 /** The place of an asset: the attributes that count, with null for one that it has not. */
-const placeOf = (alias: string) =>
-  `coalesce((select jsonb_object_agg(name, ${alias}.attributes -> name) from unnest($3::text[]) as name), '{}')`
+const placeOf = (alias: string, names: string) =>
+  `coalesce((select jsonb_object_agg(name, ${alias}.attributes -> name) from unnest(${names}::text[]) as name), '{}')`
 
 const mineText = `
-select m.id, m.collection, m.owner, m.created_at, ${placeOf('m')} as place from keepsake.assets m
+select m.collection, m.owner, m.created_at, ${placeOf('m', '$3')} as place from keepsake.assets m
 where m.id = $1 and m.attempt = $2 and m.state = 'pending' and m.key is not null`
+const mineRow = z.strictObject({
+  collection: z.string(),
+  owner: z.string(),
+  created_at: z.date(),
+  place: z.record(z.string(), z.string().nullable()),
+})
 
 // The first number tells these locks from others of Keepsake's.
-const lockText = `
-select pg_advisory_xact_lock(5240618, hashtext(jsonb_build_array(collection, owner, place)::text)) from (${mineText}) mine`
+const lockText =
+  'select pg_advisory_xact_lock(5240618, hashtext(jsonb_build_array($1::text, $2::text, $3::jsonb)::text))'
 
 // @> is for the index; it knows nothing of an attribute that an asset has and should not.
 const standingText = `
-select a.id, (a.created_at, a.id) > (mine.created_at, mine.id) as newer
-from (${mineText}) mine
-join keepsake.assets a on a.state = 'stored' and a.collection = mine.collection and a.owner = mine.owner
-  and a.attributes @> jsonb_strip_nulls(mine.place) and ${placeOf('a')} = mine.place
+select a.id, (a.created_at, a.id) > ($5::timestamptz, $6::uuid) as newer from keepsake.assets a
+where a.state = 'stored' and a.collection = $1 and a.owner = $2
+  and a.attributes @> jsonb_strip_nulls($3::jsonb) and ${placeOf('a', '$4')} = $3::jsonb
 order by newer desc, a.created_at desc, a.id desc`
+const standingRow = z.strictObject({ id: z.string(), newer: z.boolean() })
 
 const leaveText = `
 with old as (

@@ -23,6 +23,7 @@ import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
 import { addMoveRoutes } from './routes/moves.ts'
+import { addPromotionRoute } from './routes/promotions.ts'
 import { addRebuildRoute } from './routes/rebuild.ts'
 import { addReconcileRoutes } from './routes/reconcile.ts'
 import { addReportRoute } from './routes/report.ts'
@@ -110,6 +111,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addRebuildRoute(app, keepsake)
   addVerifyRoute(app, keepsake)
   addCleanupRoute(app, keepsake)
+  addPromotionRoute(app, keepsake)
   addWebhookRoutes(app, keepsake)
   addReconcileRoutes(app, keepsake)
   addDoctorRoute(app, keepsake)

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { gif } from '../../test/support/http.ts'
 import { openTestKeepsake } from '../../test/support/keepsake.ts'
@@ -91,6 +92,40 @@ describe('routes beside Keepsake’s own', () => {
     expect(JSON.parse((await call('/api/other')).body).code).toBe('route_not_found')
     expect(refused.headers.get('x-content-type-options')).toBe('nosniff')
     expect(refused.headers.get('cache-control')).toBe('no-store')
+  })
+
+  it('act for the user of a token, and for nobody by a token of somebody else’s', async () => {
+    const sign = (secret: string) =>
+      new SignJWT()
+        .setProtectedHeader({ alg: 'HS256' })
+        .setSubject('ada')
+        .setAudience('authenticated')
+        .setExpirationTime('1h')
+        .sign(new TextEncoder().encode(secret))
+    const secret = 'a-secret-of-the-tests-that-is-long-enough'
+    const jwt = { apiKeys: [], jwt: { keys: { secret } } }
+    const app = createHttpApp({ keepsake, auth: jwt, logger: silentLogger, version: '1', extensions: [notes] })
+    expect(await call('/api/notes', { as: await sign(secret) }, app)).toMatchObject({ body: '{"actor":"user"}' })
+    const kept = await call('/api/notes/keep', { method: 'POST', as: await sign(secret) }, app)
+    expect(kept.headers.get('location')).toBe('/api/notes/ada')
+    const forged = await sign('another-secret-that-is-long-enough-too')
+    expect((await call('/api/notes', { as: forged }, app)).status).toBe(401)
+  })
+
+  it('answer the preflight of a page that may call', async () => {
+    const corsOrigins = ['https://app.example']
+    const app = createHttpApp({ keepsake, auth, logger: silentLogger, version: '1', extensions: [notes], corsOrigins })
+    const ask = (origin: string) => {
+      const headers = {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization',
+      }
+      return call('/api/notes/keep', { method: 'OPTIONS', as: null, headers }, app)
+    }
+    const allowed = await ask('https://app.example')
+    expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([204, 'https://app.example'])
+    expect((await ask('https://evil.example')).headers.get('access-control-allow-origin')).toBeNull()
   })
 
   it('say which methods they take', async () => {
