@@ -40,8 +40,8 @@ export function generations(options: GenerationsOptions = {}): Extension {
     maxSize,
     access,
     attributes: { generation_type: { required: true, maxLength: 50 } },
-    ...(keep === undefined ? {} : { keep }),
-    ...(quota === undefined ? {} : { quota }),
+    keep,
+    quota,
   }
   return {
     name: 'generations',

@@ -210,10 +210,10 @@ export const addGenerationRoutes: HttpExtension['routes'] = (app, keepsake) => {
     const { user_id: owner, type, limit: count, cursor } = c.req.valid('query')
     refuseOtherOwner(c.get('actor'), owner)
     const { assets, nextCursor } = await c.get('verbs').list(collectionName, {
-      ...(owner === undefined ? {} : { owner }),
-      ...(type === undefined ? {} : { attributes: { generation_type: type } }),
-      ...(count === undefined ? {} : { limit: count }),
-      ...(cursor === undefined ? {} : { cursor }),
+      owner,
+      attributes: type === undefined ? {} : { generation_type: type },
+      limit: count,
+      cursor,
     })
     return c.json({ generations: assets.map(generationJson), next_cursor: nextCursor }, 200)
   })
@@ -238,13 +238,7 @@ type Described = {
 function requestOf(c: HttpContext, { generation_type, prompt, settings, user_id: owner, filename }: Described) {
   refuseOtherOwner(c.get('actor'), owner)
   const idempotencyKey = c.req.header('idempotency-key')
-  return {
-    attributes: { generation_type },
-    provenance: { ...(prompt === undefined ? {} : { prompt }), ...(settings === undefined ? {} : { settings }) },
-    ...(owner === undefined ? {} : { owner }),
-    ...(filename === undefined ? {} : { filename }),
-    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-  }
+  return { attributes: { generation_type }, provenance: { prompt, settings }, owner, filename, idempotencyKey }
 }
 
 async function fromSource(c: HttpContext, given: unknown): Promise<Asset> {
@@ -257,10 +251,9 @@ async function fromSource(c: HttpContext, given: unknown): Promise<Asset> {
 async function fromForm(c: HttpContext): Promise<Asset> {
   const { fields, filename, file } = await openForm(c.req.header('content-type') ?? '', c.req.raw.body)
   const rest = parse(fileInput, Object.fromEntries(fields))
-  const named = rest.filename ?? filename
   return c.get('verbs').import(collectionName, {
     source: { bytes: file },
-    ...requestOf(c, { ...rest, ...(named === null ? {} : { filename: named }) }),
+    ...requestOf(c, { ...rest, filename: rest.filename ?? filename ?? undefined }),
   })
 }
 
