@@ -96,6 +96,14 @@ export class BoundVerbs implements Verbs {
     return this.#present(await this.#find(id))
   }
 
+  async getByKey(key: string): Promise<Asset> {
+    const record = isKey(key) ? await this.#parts.catalogue.getByKey(key, this.#actor) : undefined
+    if (record === undefined) {
+      throw new KeepsakeError('asset_not_found', 'There is no asset with this key. It may have been deleted.')
+    }
+    return this.#present(record)
+  }
+
   async list(name: string, request: ListRequest = {}): Promise<{ assets: Asset[]; nextCursor: string | null }> {
     const filter = this.#filter(this.#collection(name), request)
     const { assets, nextCursor } = await this.#parts.catalogue.list(filter, this.#actor)
@@ -214,6 +222,12 @@ export class BoundVerbs implements Verbs {
 function checkLimit(limit: number): number {
   if (Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit
   throw new KeepsakeError('invalid_request', `limit is ${limit}. Allowed is an integer from 1 to ${maxLimit}.`)
+}
+
+/** Whether an object could have this key at all (AWS, "Naming Amazon S3 objects"): other text is not for the database. */
+function isKey(key: string): boolean {
+  const bytes = Buffer.byteLength(key)
+  return bytes >= 1 && bytes <= 1024 && !key.includes('\0') && key.isWellFormed()
 }
 
 /** The same words for an asset that is not there and for one that is another owner's. */

@@ -24,12 +24,14 @@ import {
   verify,
   type WebhookEndpoint,
 } from './upkeep/index.ts'
-import type { Keepsake, PartHealth } from './verbs.ts'
+import type { Keepsake, PartHealth, StorePlace } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
 export type KeepsakeParts = {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
+  /** Where the store's objects lie. */
+  readonly place: StorePlace
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
   readonly clock: Clock
@@ -121,6 +123,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     completeUpload: (id, options) => service.completeUpload(id, options),
     abortUpload: (id) => service.abortUpload(id),
     get: (id) => service.get(id),
+    getByKey: (key) => service.getByKey(key),
     list: (collection, request) => service.list(collection, request),
     delete: (id) => service.delete(id),
     update: (id, changes) => service.update(id, changes),
@@ -133,6 +136,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     as,
     moving: createMoving(parts),
     collections,
+    place: parts.place,
     reconcile: createReconcile(parts),
     check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
     doctor: (options) => doctor.run(options),

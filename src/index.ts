@@ -70,6 +70,7 @@ export type {
   NamedPart,
   PartHealth,
   RunAs,
+  StorePlace,
   UploadedPart,
   UploadPart,
   UploadProgress,

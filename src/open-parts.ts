@@ -80,6 +80,12 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
+      place: {
+        bucket: place.bucket,
+        region: place.region,
+        endpoint: place.endpoint,
+        embedded: config.objectStore.kind === 'embedded',
+      },
       openBucket: open,
       jobs,
       fetch,

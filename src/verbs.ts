@@ -89,6 +89,14 @@ export interface Verbs {
   /** @throws `asset_not_found`, also for another owner's asset. */
   get(id: string): Promise<Asset>
 
+  /**
+   * The asset whose object has this key, as it stands in `asset.key`; stored, or on its way. A key that was given up, or
+   * whose asset was deleted, leads nowhere: it never comes back.
+   *
+   * @throws `asset_not_found`, also for another owner's asset.
+   */
+  getByKey(key: string): Promise<Asset>
+
   /** Newest first. */
   list(collection: string, request?: ListRequest): Promise<{ assets: Asset[]; nextCursor: string | null }>
 
@@ -137,11 +145,24 @@ export type PartHealth = {
   readonly message?: string
 }
 
+/** Where the primary store's objects lie. Nothing in it is a secret. */
+export type StorePlace = {
+  readonly bucket: string
+  readonly region: string
+  /** The address of an S3 that is not AWS's own; null for AWS. */
+  readonly endpoint: string | null
+  /** Whether it is the embedded S3, in this installation's own data folder. */
+  readonly embedded: boolean
+}
+
 /**
  * A running Keepsake. Its own verbs act as the service: any owner. Use {@link as} to act for one.
  */
 export interface Keepsake extends Verbs {
   readonly collections: ReadonlyMap<string, Collection>
+
+  /** Where the primary store's objects lie. */
+  readonly place: StorePlace
 
   /** The same verbs bound to an actor: a user sees and makes only what is its own. */
   as(actor: Actor): Verbs

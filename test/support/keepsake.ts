@@ -85,6 +85,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
   const parts: KeepsakeParts = {
     catalogue: createCatalogue(database),
     store: options.wrapStore?.(bare) ?? bare,
+    place: { bucket, region: s3.region, endpoint: s3.url, embedded: true },
     openBucket: async (name) => createS3Store({ bucket: name, region: s3.region, endpoint: s3.url, credentials }),
     jobs,
     fetch,
