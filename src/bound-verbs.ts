@@ -1,6 +1,6 @@
 import type { Actor, AssetFilter, AuditFilter, Catalogue } from './catalogue/index.ts'
 import { checkVariant, type Delivery } from './delivery/index.ts'
-import type { Intake, NamedPart, UploadPart, UploadRequest, Uploads, UploadTicket } from './intake/index.ts'
+import type { Completion, Intake, UploadPart, UploadRequest, Uploads, UploadTicket } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import {
@@ -73,10 +73,10 @@ export class BoundVerbs implements Verbs {
     return this.#parts.uploads.parts(await this.#find(id), partNumbers, this.#actor)
   }
 
-  async completeUpload(id: string, options: { readonly parts?: readonly NamedPart[] } = {}): Promise<Asset> {
+  async completeUpload(id: string, options: Completion = {}): Promise<Asset> {
     const record = await this.#find(id)
     const collection = this.#collection(record.collection)
-    return this.#present(await this.#parts.uploads.complete(record, collection, options.parts, this.#actor))
+    return this.#present(await this.#parts.uploads.complete(record, collection, options, this.#actor))
   }
 
   async abortUpload(id: string): Promise<{ done: boolean }> {

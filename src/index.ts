@@ -65,6 +65,7 @@ export type {
 } from './upkeep/index.ts'
 export type {
   AssetUrl,
+  Completion,
   ImportRequest,
   ListRequest,
   NamedPart,

@@ -1,6 +1,14 @@
 import type { Actor, AuditEntry, AuditFilter, HealthFacts, UpkeepRun } from './catalogue/index.ts'
 import type { DoctorOptions, Report as DoctorReport } from './doctor/index.ts'
-import type { ImportRequest, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket } from './intake/index.ts'
+import type {
+  Completion,
+  ImportRequest,
+  NamedPart,
+  UploadedPart,
+  UploadPart,
+  UploadRequest,
+  UploadTicket,
+} from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
 import type { Moving } from './moving/index.ts'
 import type {
@@ -75,13 +83,13 @@ export interface Verbs {
   uploadParts(id: string, partNumbers: readonly number[]): Promise<readonly UploadPart[]>
 
   /**
-   * Reads what arrived, and stores it. The asset comes back `pending` where that takes long; it goes on by itself.
-   * Harmless when repeated.
+   * Reads what arrived, and stores it, with attributes that were not known when the upload began. The asset comes back `pending` where that takes long; it goes on by itself.
+   * Harmless when repeated: what is stored stays as it is.
    *
-   * @throws `upload_incomplete` while bytes are missing; `content_type_refused`, `content_mismatch` where they are not what
+   * @throws `invalid_request` for attributes that the collection does not take; `upload_incomplete` while bytes are missing; `content_type_refused`, `content_mismatch` where they are not what
    * the collection takes or the ticket said: the object is then removed and the asset `failed`.
    */
-  completeUpload(id: string, options?: { readonly parts?: readonly NamedPart[] }): Promise<Asset>
+  completeUpload(id: string, options?: Completion): Promise<Asset>
 
   /** Gives an upload up, and removes what has arrived. @throws `upload_closed` for a stored asset, `asset_not_found` */
   abortUpload(id: string): Promise<{ done: boolean }>
@@ -233,4 +241,13 @@ export interface Keepsake extends Verbs {
   close(options?: { readonly grace?: number }): Promise<void>
 }
 
-export type { ImportRequest, KeepsakeError, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket }
+export type {
+  Completion,
+  ImportRequest,
+  KeepsakeError,
+  NamedPart,
+  UploadedPart,
+  UploadPart,
+  UploadRequest,
+  UploadTicket,
+}

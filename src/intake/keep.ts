@@ -125,17 +125,18 @@ async function put(
 export async function confirm(
   { catalogue, clock }: Pick<KeepParts, 'catalogue' | 'clock'>,
   record: AssetRecord,
-  facts: ContentFacts & Pick<StoredContent, 'type'>,
+  facts: ContentFacts & Pick<StoredContent, 'type' | 'attributes' | 'inbox'>,
   keepFor: number | null,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
-  const { size, sha256, width, height, duration, type } = facts
+  const { size, sha256, width, height, duration, type, attributes, inbox } = facts
+  const further = { ...(type ? { type } : {}), ...(attributes ? { attributes } : {}), ...(inbox ? { inbox } : {}) }
   for (let failures = 0; ; failures += 1) {
     try {
       const stored = await catalogue.confirm(
         record.id,
         record.attempt,
-        { size, sha256, width, height, duration, keep: keepFor, ...(type ? { type } : {}) },
+        { size, sha256, width, height, duration, keep: keepFor, ...further },
         actor,
       )
       return stored ?? (await catalogue.get(record.id, { role: 'system' }))

@@ -77,7 +77,7 @@ export async function finishDelete(
 ): Promise<boolean> {
   await dropParts(parts.store, record)
   if (record.key !== null) {
-    const { failed } = await parts.store.delete([record.key])
+    const { failed } = await parts.store.delete([record.key, ...(record.upload?.inbox ? [record.upload.inbox] : [])])
     const first = failed[0]
     if (first) {
       throw new KeepsakeError('store_unavailable', `The object could not be removed: ${first.code}, ${first.message}`)
