@@ -47,6 +47,11 @@ export type UrlOptions = {
   /** Open as a download, under the asset's filename. */
   readonly download?: boolean
   readonly variant?: string
+  /**
+   * Signed for this moment, so that it lives as long as was asked. Default: false, the same link for a quarter of its life,
+   * which caches keep and which ends up to a quarter sooner.
+   */
+  readonly fresh?: boolean
 }
 
 /** An upload that goes straight to the bucket, and what has arrived of it. */
