@@ -3,8 +3,11 @@
  * as they are. A server without a configuration file mounts all of them.
  */
 import type { Extension } from '../index.ts'
+import { aiContent } from './000-ai-content/index.ts'
+
+export * from './000-ai-content/index.ts'
 
 /** Every recipe, with its defaults. */
 export function recipes(): readonly Extension[] {
-  return []
+  return [aiContent()]
 }
