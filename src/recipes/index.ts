@@ -4,10 +4,17 @@
  */
 import type { Extension } from '../index.ts'
 import { aiContent } from './000-ai-content/index.ts'
+import { echoes } from './001-echoes/index.ts'
 
 export * from './000-ai-content/index.ts'
+export * from './001-echoes/index.ts'
+
+export type RecipesOptions = {
+  /** Where recipes read the variables of their own documents. Default: `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
 
 /** Every recipe, with its defaults. */
-export function recipes(): readonly Extension[] {
-  return [aiContent()]
+export function recipes({ env = process.env }: RecipesOptions = {}): readonly Extension[] {
+  return [aiContent(), echoes({ env })]
 }
