@@ -41,10 +41,13 @@ export type CleanupService = {
   }>
 
   /**
-   * Files in the bucket that no echo knows, of one user or of all. They are seen twice, a day apart, before they are
-   * moved to `quarantine/`; nothing is deleted.
+   * Files in the bucket that no echo knows, of one user or of all. Counts them; with `expect`, that count, those that
+   * were seen twice, a day apart, are moved to `quarantine/`. Nothing is deleted.
    */
-  cleanupOrphanedFiles(userId?: string): Promise<{
+  cleanupOrphanedFiles(
+    userId?: string,
+    options?: { readonly expect?: number },
+  ): Promise<{
     user_id: string | null
     s3_files_found: number
     db_files_found: number
@@ -123,16 +126,17 @@ export function createCleanupService(
       }
     },
 
-    async cleanupOrphanedFiles(userId) {
+    async cleanupOrphanedFiles(userId, { expect } = {}) {
       const prefix = userId === undefined ? {} : { prefix: await prefixOf(keepsake, userId) }
       const found = await keepsake.reconcile.scan(prefix)
-      const { outcomes } = await keepsake.reconcile.apply(withLineFeeds(keepsake.reconcile.manifest(found.scan.id)))
+      const manifest = withLineFeeds(keepsake.reconcile.manifest(found.scan.id))
+      const applied = expect === undefined ? undefined : await keepsake.reconcile.apply(manifest, { expect })
       return {
         user_id: userId ?? null,
         s3_files_found: found.objects,
         db_files_found: found.rows,
         orphaned_files_found: found.findings.orphan?.count ?? 0,
-        files_quarantined: outcomes.quarantined,
+        files_quarantined: applied?.outcomes.quarantined ?? 0,
         cleanup_timestamp: now(),
       }
     },
