@@ -13,7 +13,7 @@ export type {
   UpkeepRun,
   WebhookEvent,
 } from './catalogue/index.ts'
-export { defineConfig, type ExtensionSettings, type KeepsakeConfig } from './config/index.ts'
+export { defineConfig, type ExtensionSettings, type KeepsakeConfig, type SchemaSetting } from './config/index.ts'
 export type {
   DoctorOptions,
   Finding,
@@ -48,6 +48,9 @@ export type {
   CleanupRequest,
   CleanupResult,
   MonthlyCost,
+  PromotionOptions,
+  PromotionProgress,
+  PromotionResult,
   RebuildProgress,
   RebuildRequest,
   RebuildResult,
@@ -65,13 +68,14 @@ export type {
 } from './upkeep/index.ts'
 export type {
   AssetUrl,
+  BucketLocation,
   Completion,
+  FallbackState,
   ImportRequest,
   ListRequest,
   NamedPart,
   PartHealth,
   RunAs,
-  StorePlace,
   UploadedPart,
   UploadPart,
   UploadProgress,

@@ -1,4 +1,4 @@
-import type { Actor, AuditEntry, AuditFilter, HealthFacts, UpkeepRun } from './catalogue/index.ts'
+import type { Actor, AuditEntry, AuditFilter, HealthFacts, LocalFacts, UpkeepRun } from './catalogue/index.ts'
 import type { DoctorOptions, Report as DoctorReport } from './doctor/index.ts'
 import type {
   Completion,
@@ -9,13 +9,16 @@ import type {
   UploadRequest,
   UploadTicket,
 } from './intake/index.ts'
-import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
+import type { Asset, AssetState, Collection, KeepsakeError, LocalPlace, MediaKind } from './media/index.ts'
 import type { Moving } from './moving/index.ts'
+import type { CircuitState } from './stores/index.ts'
 import type {
   AssetChanges,
   CleanupProgress,
   CleanupRequest,
   CleanupResult,
+  PromotionOptions,
+  PromotionResult,
   RebuildProgress,
   RebuildRequest,
   RebuildResult,
@@ -34,6 +37,8 @@ export type ListRequest = {
   readonly kind?: MediaKind
   readonly state?: AssetState
   readonly attributes?: Readonly<Record<string, string>>
+  /** An asset's id: only what names it among the parents of its provenance, what came of it. */
+  readonly parent?: string
   readonly from?: Date
   readonly to?: Date
   /** 1 to 1000. Default: 50. */
@@ -159,13 +164,23 @@ export type PartHealth = {
 }
 
 /** Where the primary store's objects lie. Nothing in it is a secret. */
-export type StorePlace = {
+export type BucketLocation = {
   readonly bucket: string
   readonly region: string
   /** The address of an S3 that is not AWS's own; null for AWS. */
   readonly endpoint: string | null
   /** Whether it is the embedded S3, in this installation's own data folder. */
   readonly embedded: boolean
+}
+
+/** Where Keepsake stands with its bucket. */
+export type FallbackState = {
+  /** The bucket's circuit; null where there is nothing to fall back to. */
+  readonly circuit: { readonly state: CircuitState; readonly since: Date } | null
+  /** This process's own local store. */
+  readonly place: LocalPlace | null
+  /** Of all instances. */
+  readonly local: readonly LocalFacts[]
 }
 
 /**
@@ -175,7 +190,7 @@ export interface Keepsake extends Verbs {
   readonly collections: ReadonlyMap<string, Collection>
 
   /** Where the primary store's objects lie. */
-  readonly place: StorePlace
+  readonly place: BucketLocation
 
   /** The same verbs bound to an actor: a user sees and makes only what is its own. */
   as(actor: Actor): Verbs
@@ -185,7 +200,7 @@ export interface Keepsake extends Verbs {
   /** Existing media on its way in: a folder, or another bucket. */
   readonly moving: Moving
 
-  /** The state of the parts behind: `catalogue` and `primary`. */
+  /** The state of the parts behind: `catalogue`, `primary` and, where there is something to fall back to, `local`. */
   check(): Promise<readonly PartHealth[]>
 
   /**
@@ -207,6 +222,16 @@ export interface Keepsake extends Verbs {
    * @throws `invalid_request` where `only` names a check that there is not.
    */
   doctor(options?: DoctorOptions): Promise<DoctorReport>
+
+  /**
+   * Moves what fell back to the local store to the bucket, now; it happens by itself as soon as the bucket is back.
+   *
+   * @throws `store_unavailable`, `timeout`, `store_denied` where the bucket fails; what was moved before stays moved.
+   */
+  promote(options?: PromotionOptions): Promise<PromotionResult>
+
+  /** Whether the bucket is in use, and what waits to be moved to it, by the local store where it lies. */
+  fallbackState(): Promise<FallbackState>
 
   /** How many assets are in each state. */
   countByState(): Promise<Readonly<Record<AssetState, number>>>

@@ -117,7 +117,7 @@ export class World {
     this.keepsake = await composeKeepsake({
       catalogue,
       store,
-      place: { bucket: 'memory', region: 'us-east-1', endpoint: null, embedded: false },
+      location: { bucket: 'memory', region: 'us-east-1', endpoint: null, embedded: false },
       openBucket: async () => store,
       jobs,
       fetch: this.#fetch(),

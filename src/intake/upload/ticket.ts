@@ -6,7 +6,6 @@ import {
   partRanges,
   type SignedRequest,
 } from '../../stores/index.ts'
-import { cacheControl } from '../keep.ts'
 import { announcedMetadata } from '../object-metadata.ts'
 
 /** A request that sends a part. A secret: whoever has it may use it. */
@@ -47,7 +46,12 @@ export type Signing = { readonly expiresIn: number; readonly at: Date }
  * are inside the signature. What the store does not know is left out of it. Of a plain upload, the type alone and the
  * length where it is known: the key is one that nobody reads, and all else is judged when its bytes are moved from there.
  */
-export function signWhole(store: ObjectStore, record: AssetRecord, signing: Signing): UploadTicket {
+export function signWhole(
+  store: ObjectStore,
+  record: AssetRecord,
+  cacheControl: string,
+  signing: Signing,
+): UploadTicket {
   const { key, contentType, terms } = open(record)
   if (terms.inbox !== null) {
     const headers: Record<string, string> = { 'content-type': contentType }

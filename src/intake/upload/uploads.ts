@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Actor, Catalogue, Reservation } from '../../catalogue/index.ts'
 import type { Clock } from '../../clock.ts'
+import type { Jobs } from '../../jobs/index.ts'
 import type { Logger } from '../../logger.ts'
 import {
   type AssetRecord,
@@ -10,10 +11,11 @@ import {
   kindOf,
   newAssetId,
   parseAttributes,
+  type StorePlace,
   type UploadTerms,
 } from '../../media/index.ts'
-import { type ObjectContent, type ObjectStore, type PartRange, planParts } from '../../stores/index.ts'
-import { cacheControl, confirm } from '../keep.ts'
+import { isStoreFailure, type ObjectContent, type PartRange, planParts, type Stores } from '../../stores/index.ts'
+import { cacheControlOf, confirm } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
@@ -36,8 +38,10 @@ export type UploadSettings = {
 
 export type UploadsParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
+  readonly stores: Stores
+  readonly collections: ReadonlyMap<string, Collection>
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly logger: Logger
   readonly spoolDir: string
   /** Seconds that a link of an upload lives, 1 to 3600. */
@@ -86,7 +90,7 @@ export class Uploads {
   readonly #leases: Leases
   readonly #gate = new TransferGate(verifying)
   readonly #stopping = new AbortController()
-  /** Verifications under way, by asset: a client that asks twice waits for one. */
+  /** Verifications under way, by asset and attempt: a client that asks twice waits for one. */
   readonly #running = new Map<string, Promise<AssetRecord>>()
   #closing: Promise<void> | undefined
 
@@ -106,6 +110,7 @@ export class Uploads {
   ): Promise<{ readonly asset: AssetRecord; readonly upload: UploadTicket | null }> {
     this.#requireRunning()
     const upload = parseUpload(collection, request, actor)
+    await this.#requireRoom(upload.size)
     const reserved = await this.#reserve(collection, upload, actor)
     const reopened =
       reserved.asset.state === 'failed' ? await this.#reopen(reserved.asset, collection, upload, actor) : undefined
@@ -116,9 +121,10 @@ export class Uploads {
     if (replayed && asset.state !== 'pending') return { asset: settled(asset), upload: null }
     const terms = asset.upload
     if (terms === null) throw new KeepsakeError('internal', 'The row of an upload has no terms.')
-    if (terms.partSize !== null && terms.uploadId === null) return this.#begin(asset, actor)
-    if (!replayed) return { asset, upload: this.#ticket(asset) }
-    return this.#renewed(asset, actor)
+    const moved = replayed ? await this.#moved(asset, collection, actor) : asset
+    if (terms.partSize !== null && open(moved).terms.uploadId === null) return this.#begin(moved, collection, actor)
+    if (!replayed || moved !== asset) return { asset: moved, upload: this.#ticket(moved) }
+    return this.#renewed(moved, actor)
   }
 
   /**
@@ -135,15 +141,20 @@ export class Uploads {
       throw new KeepsakeError('invalid_request', `The upload has the parts 1 to ${ranges.length}; found ${partNumber}.`)
     })
     const now = await this.#extend(record, wanted.length, actor)
-    return signParts(this.#parts.store, now, wanted, this.#signing)
+    return signParts(this.#parts.stores.of(now.store), now, wanted, this.#signing)
   }
 
   /** What has arrived, and the requests to go on with, for a client that lost its own notes. */
-  async status(record: AssetRecord, actor: Actor): Promise<UploadState> {
+  async status(record: AssetRecord, collection: Collection | undefined, actor: Actor): Promise<UploadState> {
     if (record.state !== 'pending' || record.upload === null) {
       return { asset: record, upload: null, uploadedParts: [] }
     }
-    const arrived = (await arrivedParts(this.#parts.store, record, this.#stopping.signal)) ?? []
+    // Parts that have arrived are worth waiting for; who would rather begin anew asks for the upload again.
+    if (record.upload.uploadId === null && collection !== undefined) {
+      const moved = await this.#moved(record, collection, actor)
+      if (moved !== record) return { asset: moved, upload: this.#ticket(moved), uploadedParts: [] }
+    }
+    const arrived = (await arrivedParts(this.#parts.stores.of(record.store), record, this.#stopping.signal)) ?? []
     const uploadedParts = arrived.map(({ partNumber, etag, size }) => ({ partNumber, etag, size }))
     return { ...(await this.#renewed(record, actor, uploadedParts)), uploadedParts }
   }
@@ -160,7 +171,7 @@ export class Uploads {
     { parts: named, attributes }: Completion,
     actor: Actor,
   ): Promise<AssetRecord> {
-    const described = attributes && parseAttributes(collection, { ...record.attributes, ...attributes })
+    const described = attributes && describe(collection, record, attributes)
     if (record.state !== 'pending') return settled(record)
     openTerms(record)
     this.#requireRunning()
@@ -311,18 +322,23 @@ export class Uploads {
     }
     const kind = kindOf(contentType)
     const key = collection.key.render({ ...row, owner, collection: collection.name, kind, extension, attributes })
-    return { key, kind, contentType, terms }
+    return { key, store: this.#parts.stores.writing().name, kind, contentType, terms }
   }
 
   /** The store's side of an upload in parts, after the row: whatever becomes of this, the row's key leads to it. */
-  async #begin(record: AssetRecord, actor: Actor) {
-    const { catalogue, store } = this.#parts
+  async #begin(
+    record: AssetRecord,
+    collection: Collection,
+    actor: Actor,
+  ): Promise<{ readonly asset: AssetRecord; readonly upload: UploadTicket | null }> {
+    const { catalogue, stores } = this.#parts
+    const store = stores.of(record.store)
     const { key, contentType, terms } = open(record)
     try {
       const { uploadId } = await store.createMultipart({
         key,
         contentType,
-        cacheControl,
+        cacheControl: this.#cacheControl(record),
         metadata: announcedMetadata(record, terms.sha256),
         signal: this.#stopping.signal,
       })
@@ -332,6 +348,11 @@ export class Uploads {
       await store.abortMultipart({ key, uploadId })
     } catch (error) {
       const problem = KeepsakeError.from(error)
+      if (isStoreFailure(problem) && stores.local && record.store === 'primary') {
+        await stores.local.requireRoom(terms.size)
+        const moved = await this.#move(record, collection, stores.local.place, actor)
+        if (moved !== undefined) return this.#begin(moved, collection, actor)
+      }
       const told = { code: problem.code, message: problem.message }
       // A replay beside this one may have given links: then it goes on. Where the catalogue fails too, the row's time
       // runs out and it is settled then.
@@ -347,10 +368,39 @@ export class Uploads {
     return { asset: now, upload: this.#ticket(now) }
   }
 
+  /** The upload where its client can reach a store that works: a bucket that fails now is left for the local store. */
+  async #moved(record: AssetRecord, collection: Collection, actor: Actor): Promise<AssetRecord> {
+    const { name } = this.#parts.stores.writing()
+    if (record.store !== 'primary' || name === 'primary') return record
+    await this.#requireRoom(open(record).terms.size)
+    const moved = await this.#move(record, collection, name, actor)
+    if (moved !== undefined) return moved
+    const now = await this.#now(record)
+    openTerms(now)
+    return now
+  }
+
+  /** A new attempt under a new key in another store. What the client sent to the old one is not waited for any more. */
+  #move(record: AssetRecord, collection: Collection, store: StorePlace, actor: Actor) {
+    const { contentType, terms } = open(record)
+    const { id, owner, attributes, createdAt } = record
+    const attempt = record.attempt + 1
+    const [kind, extension] = [kindOf(contentType), extensionOf(contentType)]
+    const values = { id, attempt, createdAt, owner, collection: collection.name, kind, extension, attributes }
+    const inbox = terms.inbox === null ? null : inboxKey({ id, attempt }, extension)
+    const to = { key: collection.key.render(values), store, inbox, lease: this.#leaseOf(terms) }
+    return this.#parts.catalogue.moveUpload(id, record.attempt, to, actor)
+  }
+
+  async #requireRoom(bytes: number): Promise<void> {
+    const { local, writing } = this.#parts.stores
+    if (local && writing().name === local.place) await local.requireRoom(bytes)
+  }
+
   #ticket(record: AssetRecord, arrived: readonly UploadedPart[] = []): UploadTicket {
-    const { store } = this.#parts
+    const store = this.#parts.stores.of(record.store)
     const { terms } = open(record)
-    if (terms.partSize === null) return signWhole(store, record, this.#signing)
+    if (terms.partSize === null) return signWhole(store, record, this.#cacheControl(record), this.#signing)
     return {
       strategy: 'multipart',
       partSize: terms.partSize,
@@ -358,6 +408,11 @@ export class Uploads {
       parts: signParts(store, record, firstMissing(terms, arrived), this.#signing),
       expiresAt: record.until ?? this.#parts.clock.now(),
     }
+  }
+
+  /** A collection that is declared no more is nobody's to read. */
+  #cacheControl({ collection }: AssetRecord): string {
+    return cacheControlOf(this.#parts.collections.get(collection) ?? { access: 'private' })
   }
 
   async #renewed(record: AssetRecord, actor: Actor, arrived: readonly UploadedPart[] = []) {
@@ -380,10 +435,12 @@ export class Uploads {
   }
 
   #verify(record: AssetRecord, collection: Collection, completion: Completion, actor: Actor): Promise<AssetRecord> {
-    const running = this.#running.get(record.id)
+    // A moved upload is another one: what was sent to its old key is nobody's.
+    const name = `${record.id}/${record.attempt}`
+    const running = this.#running.get(name)
     if (running) return running
-    const work = this.#finish(record, collection, completion, actor).finally(() => this.#running.delete(record.id))
-    this.#running.set(record.id, work)
+    const work = this.#finish(record, collection, completion, actor).finally(() => this.#running.delete(name))
+    this.#running.set(name, work)
     work.catch((error: unknown) => {
       const problem = KeepsakeError.from(error)
       this.#parts.logger.debug({ asset: record.id, code: problem.code, err: problem }, 'upload not stored')
@@ -398,6 +455,7 @@ export class Uploads {
     actor: Actor,
   ): Promise<AssetRecord> {
     const { catalogue } = this.#parts
+    const store = this.#parts.stores.of(record.store)
     const stop = new AbortController()
     const signal = AbortSignal.any([this.#stopping.signal, stop.signal])
     using _lease = this.#leases.hold(record)
@@ -414,10 +472,10 @@ export class Uploads {
       const { inbox } = open(record).terms
       const type = { contentType, kind: kindOf(contentType) }
       const found = { ...facts, type, inbox, ...(attributes === undefined ? {} : { attributes }) }
-      const stored = await confirm(this.#parts, record, found, collection.keep, actor)
+      const stored = await confirm(this.#parts, record, found, collection, actor)
       if (stored === undefined) throw gone()
       // Nobody reads it; what cannot be removed now is watched, as what its link may write later is.
-      if (inbox !== null) await this.#parts.store.delete([inbox]).catch(() => undefined)
+      if (inbox !== null) await store.delete([inbox]).catch(() => undefined)
       return settled(stored)
     } catch (error) {
       const problem = KeepsakeError.from(error)
@@ -441,13 +499,19 @@ export class Uploads {
     isNew: boolean,
     signal: AbortSignal,
   ): Promise<Examined> {
-    const { store } = this.#parts
     if ('moved' in content) return content.moved
+    const store = this.#parts.stores.of(record.store)
+    const { spoolDir } = this.#parts
     const { terms, contentType: announced } = open(record)
     if (terms.inbox === null) requireOwn(content.metadata, record)
-    const examined = await examine(content, terms, collection, { ...this.#parts, signal, announced })
-    if (terms.inbox !== null) return moveIn(store, record, content, examined, signal)
+    const examined = await examine(content, terms, collection, { store, spoolDir, signal, announced })
     const { contentType, ...facts } = examined
+    const settings = {
+      contentType,
+      cacheControl: cacheControlOf(collection),
+      metadata: objectMetadata(record, facts),
+    }
+    if (terms.inbox !== null) return moveIn({ store, record, content, signal }, settings, examined)
     if (isNew || contentType !== content.contentType) {
       // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
       await store.copy({
@@ -455,7 +519,7 @@ export class Uploads {
         key: content.key,
         sourceEtag: content.etag,
         size: content.size,
-        settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+        settings,
         createOnly: false,
         signal,
       })
@@ -469,15 +533,16 @@ export class Uploads {
     if (content !== undefined) return content
     if (terms.inbox === null) return this.#joined(record, named, signal)
     // A verification before this one may have come as far as that.
-    const moved = await movedIn(this.#parts.store, record, signal)
+    const moved = await movedIn(this.#parts.stores.of(record.store), record, signal)
     if (moved === undefined) throw notArrived()
     return { moved }
   }
 
   async #object(record: AssetRecord, signal: AbortSignal) {
     try {
+      const { clock, stores } = this.#parts
       const { key, terms } = open(record)
-      return await openObject(this.#parts, terms.inbox ?? key, signal)
+      return await openObject({ clock, store: stores.of(record.store) }, terms.inbox ?? key, signal)
     } catch (error) {
       if (KeepsakeError.is(error, 'object_missing')) return undefined
       throw error
@@ -486,7 +551,7 @@ export class Uploads {
 
   async #joined(record: AssetRecord, named: readonly NamedPart[] | undefined, signal: AbortSignal) {
     if (open(record).terms.partSize !== null) {
-      await joinParts(this.#parts.store, record, named, signal)
+      await joinParts(this.#parts.stores.of(record.store), record, named, signal)
       const content = await this.#object(record, signal)
       if (content !== undefined) return content
     }
@@ -508,8 +573,9 @@ export class Uploads {
 
   /** What is given up is removed at once; where that fails, the watch over retired keys does it. */
   async #remove(record: AssetRecord): Promise<void> {
-    const { store, logger } = this.#parts
+    const { stores, logger } = this.#parts
     try {
+      const store = stores.of(record.store)
       await dropParts(store, record)
       const inbox = record.upload?.inbox ?? null
       await store.delete([record.key, inbox].filter((key) => key !== null))
@@ -552,6 +618,17 @@ function isVerdict(problem: KeepsakeError): boolean {
 function requireOwn(metadata: Readonly<Record<string, string>>, record: AssetRecord): void {
   if (metadata.asset === record.id) return
   throw new KeepsakeError('content_mismatch', 'The object under the key of this upload was not put by its ticket.')
+}
+
+/** The attributes that are known at the end, those of the beginning among them. @throws `invalid_request` */
+function describe(collection: Collection, record: AssetRecord, more: Readonly<Record<string, string>>) {
+  const attributes = parseAttributes(collection, { ...record.attributes, ...more })
+  const moved = collection.replaceBy?.find((name) => attributes[name] !== record.attributes[name])
+  if (moved === undefined) return attributes
+  throw new KeepsakeError(
+    'invalid_request',
+    `The attribute '${moved}' says which place the asset takes. Give it when the upload begins.`,
+  )
 }
 
 function notArrived(): KeepsakeError {
