@@ -88,7 +88,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       catalogue: createCatalogue(database),
       store,
       local,
-      bucketPlace: {
+      location: {
         bucket: place.bucket,
         region: place.region,
         endpoint: place.endpoint,
