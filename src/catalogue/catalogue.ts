@@ -108,6 +108,8 @@ export type AssetFilter = {
   readonly kind?: MediaKind
   readonly state?: AssetState
   readonly attributes?: Readonly<Record<string, string>>
+  /** Named among the parents of its provenance. */
+  readonly parent?: string
   /** Created at or after. */
   readonly from?: Date
   /** Created before. */
@@ -129,6 +131,7 @@ export type AuditAction =
   | 'asset.purged'
   | 'asset.rebuilt'
   | 'asset.retention'
+  | 'asset.described'
   | 'asset.missing'
   | 'asset.corrupt'
   | 'asset.recovered'

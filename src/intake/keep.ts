@@ -29,8 +29,15 @@ export type KeepParts = {
   readonly lease: number
 }
 
-/** A key has one content, ever; whoever may read it may keep it. */
-export const cacheControl = 'private, max-age=31536000, immutable'
+/**
+ * A key has one content, ever; whoever may read it may keep it. A cache that many share asks again after a day, so that
+ * what was deleted is gone from it by then.
+ */
+export function cacheControlOf({ access }: Pick<Collection, 'access'>): string {
+  return access === 'public'
+    ? 'public, max-age=31536000, s-maxage=86400, immutable'
+    : 'private, max-age=31536000, immutable'
+}
 
 const tries = 4
 const pause = { base: 0.1, cap: 2 }
@@ -76,7 +83,7 @@ export async function keep(
     quota: collection.quota,
   })
   if (keyed === undefined) return parts.catalogue.get(record.id, { role: 'system' })
-  await put(parts, keyed, key, content, signal)
+  await put(parts, keyed, key, content, cacheControlOf(collection), signal)
   return confirm(parts, keyed, content, collection, actor)
 }
 
@@ -89,6 +96,7 @@ async function put(
   record: AssetRecord,
   key: string,
   content: CollectedContent,
+  cacheControl: string,
   signal: AbortSignal,
 ): Promise<void> {
   const until = performance.now() + longestPutting

@@ -13,7 +13,7 @@ import {
   type UploadTerms,
 } from '../../media/index.ts'
 import { isStoreFailure, type PartRange, planParts, type Stores } from '../../stores/index.ts'
-import { cacheControl, confirm } from '../keep.ts'
+import { cacheControlOf, confirm } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
@@ -36,6 +36,7 @@ export type UploadSettings = {
 export type UploadsParts = {
   readonly catalogue: Catalogue
   readonly stores: Stores
+  readonly collections: ReadonlyMap<string, Collection>
   readonly clock: Clock
   readonly jobs: Jobs
   readonly logger: Logger
@@ -318,7 +319,7 @@ export class Uploads {
       const { uploadId } = await store.createMultipart({
         key,
         contentType,
-        cacheControl,
+        cacheControl: this.#cacheControl(record),
         metadata: announcedMetadata(record, terms.sha256),
         signal: this.#stopping.signal,
       })
@@ -379,7 +380,7 @@ export class Uploads {
   #ticket(record: AssetRecord, arrived: readonly UploadedPart[] = []): UploadTicket {
     const store = this.#parts.stores.of(record.store)
     const { terms } = open(record)
-    if (terms.partSize === null) return signWhole(store, record, this.#signing)
+    if (terms.partSize === null) return signWhole(store, record, this.#cacheControl(record), this.#signing)
     return {
       strategy: 'multipart',
       partSize: terms.partSize,
@@ -387,6 +388,11 @@ export class Uploads {
       parts: signParts(store, record, firstMissing(terms, arrived), this.#signing),
       expiresAt: record.until ?? this.#parts.clock.now(),
     }
+  }
+
+  /** A collection that is declared no more is nobody's to read. */
+  #cacheControl({ collection }: AssetRecord): string {
+    return cacheControlOf(this.#parts.collections.get(collection) ?? { access: 'private' })
   }
 
   async #renewed(record: AssetRecord, actor: Actor, arrived: readonly UploadedPart[] = []) {
@@ -459,7 +465,7 @@ export class Uploads {
           key: content.key,
           sourceEtag: content.etag,
           size: content.size,
-          settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+          settings: { contentType, cacheControl: cacheControlOf(collection), metadata: objectMetadata(record, facts) },
           createOnly: false,
           signal,
         })
