@@ -98,6 +98,18 @@ describe.each(databases)('one at a time, on $name', ({ open }) => {
     expect(await confirm(await keyed({ attributes: {} }, 2))).toMatchObject({ deleting: [others[3]?.id] })
   })
 
+  it('attributes that only came with the bytes count', async () => {
+    const [avatar, cover, late] = [await keyed(), await keyed({ attributes: { role: 'cover' } }, 1), await keyed({}, 2)]
+    await confirm(avatar)
+    await confirm(cover)
+    const known = { ...content, attributes: { role: 'cover' } }
+    expect(await catalogue.confirmReplacing(late.id, 1, known, ['role'], service)).toMatchObject({
+      asset: { state: 'stored', attributes: { role: 'cover' } },
+      deleting: [cover.id],
+    })
+    expect(await standing()).toEqual([late.id, avatar.id])
+  })
+
   it('by no attribute, an owner has one in the collection', async () => {
     const [first, second] = [await keyed(), await keyed({ attributes: { role: 'cover' } }, 1)]
     await confirm(first, [])
