@@ -15,9 +15,10 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   '.': ['createKeepsake', 'defineConfig', 'KeepsakeError'],
   './s3': ['createS3Store', 'openS3Store'],
   './embedded-s3': ['startEmbeddedS3'],
-  './http': ['createHttpApp', 'serveHttp'],
+  './http': ['createHttpApp', 'serveHttp', 'createHandler', 'openForm', 'readJsonBody'],
   './client': ['createClient', 'KeepsakeClientError'],
   './react': ['KeepsakeProvider', 'useUpload', 'useAssets', 'MediaImage', 'MediaVideo', 'MediaAudio'],
+  './recipes': ['recipes', 'profileMedia', 'imageStorage'],
   './testing': ['describeObjectStore'],
 }
 

@@ -11,7 +11,7 @@ import {
   KeepsakeError,
   normalizeAttribute,
 } from './media/index.ts'
-import type { ObjectStore } from './stores/index.ts'
+import type { Stores } from './stores/index.ts'
 import {
   type AssetChanges,
   changeRetention,
@@ -24,7 +24,7 @@ import type { AssetUrl, ImportRequest, ListRequest, UploadProgress, UrlOptions, 
 
 export type VerbParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
+  readonly stores: Stores
   readonly jobs: Jobs
   readonly intake: Intake
   readonly uploads: Uploads
@@ -59,7 +59,9 @@ export class BoundVerbs implements Verbs {
   }
 
   async uploadStatus(id: string): Promise<UploadProgress> {
-    const state = await this.#parts.uploads.status(await this.#find(id), this.#actor)
+    const record = await this.#find(id)
+    const collection = this.#parts.collections.get(record.collection)
+    const state = await this.#parts.uploads.status(record, collection, this.#actor)
     return { ...state, asset: await this.#present(state.asset) }
   }
 
@@ -160,7 +162,7 @@ export class BoundVerbs implements Verbs {
       throw new KeepsakeError('asset_not_stored', `The asset is ${record.state}, so there is nothing to read.`)
     }
     const asset = await this.#present(record)
-    const { body } = await this.#parts.store.get(record.key)
+    const { body } = await this.#parts.stores.of(record.store).get(record.key)
     return { asset, body }
   }
 

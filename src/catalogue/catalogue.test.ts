@@ -104,9 +104,10 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
       expect(asset.until?.getTime()).toBe(asset.createdAt.getTime() + 30_000)
       expect(Math.abs(asset.createdAt.getTime() - before)).toBeLessThan(10_000)
 
-      const content = keyed({ store: 'local', kind: 'video', contentType: 'video/mp4' })
+      const place = `local:${randomUUID()}` as const
+      const content = keyed({ store: place, kind: 'video', contentType: 'video/mp4' })
       const withKey = await catalogue.assignKey(asset.id, 1, content)
-      expect(withKey).toMatchObject({ state: 'pending', key: content.key, store: 'local', kind: 'video' })
+      expect(withKey).toMatchObject({ state: 'pending', key: content.key, store: place, kind: 'video' })
 
       const kept = await catalogue.confirm(asset.id, 1, { ...stored, size: 2 ** 40, keep: 3600 }, service)
       expect(kept).toMatchObject({ ...withKey, ...kept })

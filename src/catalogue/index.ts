@@ -5,6 +5,7 @@ export type {
   AuditEntry,
   AuditFilter,
   Catalogue,
+  ClaimOptions,
   FailOptions,
   IssuedUrl,
   KeyedContent,
@@ -18,6 +19,7 @@ export type { ExtensionSchema, SchemaOptions } from './extension-schemas.ts'
 export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { type CatalogueInspection, inspectCatalogue } from './inspect.ts'
 export {
+  type CopiedFile,
   type FoundFile,
   type Move,
   type MoveCounts,
@@ -28,10 +30,12 @@ export {
   type MoveStage,
   moveFileStates,
   moveStages,
+  type PlacedAsset,
   type PlacedFile,
 } from './moves.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
 export { openPostgres, type PostgresDatabase, type PostgresOptions } from './postgres.ts'
+export type { LocalAsset, LocalFacts } from './promotions.ts'
 export type {
   FoundObject,
   JudgedObject,
@@ -42,7 +46,7 @@ export type {
   RebuildVerdict,
 } from './rebuild.ts'
 export type {
-  KeyedRow,
+  KeyedRows,
   QuarantineEntry,
   QuarantineRequest,
   ReconcileQueries,

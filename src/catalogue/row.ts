@@ -7,7 +7,7 @@ import {
   KeepsakeError,
   mediaKinds,
   type Provenance,
-  storeNames,
+  type StorePlace,
   type UploadTerms,
 } from '../media/index.ts'
 
@@ -34,6 +34,12 @@ const uploadTerms: z.ZodType<UploadTerms> = z.strictObject({
   uploadId: z.string().nullable(),
 })
 
+/** `primary`, or the local store of one data folder. */
+export const storePlace: z.ZodType<StorePlace> = z.union([
+  z.literal('primary'),
+  z.templateLiteral(['local:', z.string().regex(/^[0-9a-f-]{36}$/)]),
+])
+
 const assetShape = {
   id: z.string(),
   collection: z.string(),
@@ -42,7 +48,7 @@ const assetShape = {
   health: z.enum(assetHealths),
   kind: z.enum(mediaKinds).nullable(),
   key: z.string().nullable(),
-  store: z.enum(storeNames),
+  store: storePlace,
   content_type: z.string().nullable(),
   size: safeInteger.nullable(),
   sha256: z.string().nullable(),

@@ -50,6 +50,14 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   embeddedS3: z.strictObject({ port: value.port.optional() }).optional(),
+  fallback: z
+    .strictObject({
+      enabled: value.flag.optional(),
+      port: value.port.optional(),
+      publicEndpoint: value.webAddress.optional(),
+      minFree: value.size.optional(),
+    })
+    .optional(),
   bucket: bucketSettingsSchema.optional(),
   imports: z
     .strictObject({
@@ -66,6 +74,19 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   urls: z.strictObject({ expiresIn: value.urlSeconds.optional() }).optional(),
+  delivery: z
+    .strictObject({
+      cloudfront: z
+        .strictObject({
+          domain: value.cdnAddress.optional(),
+          keyPairId: value.keyPairId.optional(),
+          privateKey: value.anyText.optional(),
+          privateKeyFile: value.anyText.optional(),
+          hash: value.signatureHash.optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   http: z
     .strictObject({
       port: value.port.optional(),
@@ -185,6 +206,20 @@ export type KeepsakeConfig = {
     /** 0 lets the system choose. Default: the one of the last start while it is free. */
     readonly port?: number
   }
+  /**
+   * What is written to while the bucket fails: an S3 over a folder in the data folder, which has to be on a disk that
+   * outlives the process. Everything moves to the bucket when that is back.
+   */
+  readonly fallback?: {
+    /** Default: false. */
+    readonly enabled?: boolean
+    /** Where it listens; 0 lets the system choose. Default: the port of the last start while it is free. */
+    readonly port?: number
+    /** The address by which browsers reach it. Default: its own, on `http.host`. */
+    readonly publicEndpoint?: string
+    /** Bytes, or a text, that are left free on its disk. Default: `'1 GiB'`. */
+    readonly minFree?: number | string
+  }
   /** How the bucket is to be set up, by `keepsake bucket`. */
   readonly bucket?: BucketSettings
   readonly imports?: {
@@ -207,6 +242,22 @@ export type KeepsakeConfig = {
   readonly urls?: {
     /** How long a signed link lives, 1 to 3600 seconds. Default: 3600. */
     readonly expiresIn?: number
+  }
+  /** Where links to private media lead. Default: to the bucket, signed by S3's own signature. */
+  readonly delivery?: {
+    /** A CloudFront distribution before the bucket, whose trusted key group has the public half of the key. */
+    readonly cloudfront?: {
+      /** Default: that of `s3.baseUrl`. */
+      readonly domain?: string
+      /** The id that CloudFront gave to the public key. */
+      readonly keyPairId?: string
+      /** RSA of 2048 bits or ECDSA P-256, in PEM. */
+      readonly privateKey?: string
+      /** The same in a file. */
+      readonly privateKeyFile?: string
+      /** Default: sha256. */
+      readonly hash?: 'sha256' | 'sha1'
+    }
   }
   readonly http?: {
     /** Default: 8000. */

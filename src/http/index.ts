@@ -2,7 +2,14 @@ export { createHttpApp, type HttpApp, type HttpAppOptions } from './app.ts'
 export { assetJson } from './asset-json.ts'
 export type { Authorize, AuthorizedCaller, AuthSettings, JwtSettings } from './auth.ts'
 export { jsonBodyLimit, readJsonBody } from './body.ts'
-export { type HttpContext, type HttpEnv, refuseOtherOwner, requireService, trustedCaller } from './env.ts'
+export {
+  type HttpContext,
+  type HttpEnv,
+  type PublicHttpEnv,
+  refuseOtherOwner,
+  requireService,
+  trustedCaller,
+} from './env.ts'
 export { type HttpExtension, parseHttpExtension } from './extension.ts'
 export { type OpenedForm, openForm } from './form.ts'
 export { createHandler, type Handler, type HandlerOptions, toNodeListener } from './handler.ts'

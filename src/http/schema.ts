@@ -263,10 +263,10 @@ export const assetOutput = z
     provenance: z.looseObject({}).openapi({ type: 'object', description: 'As it was given.' }),
     filename: z.string().optional(),
     url: z.string().nullable().openapi({ description: 'Opens the media now. A secret: whoever has it may use it.' }),
-    urlSource: z
-      .enum(['store', 'public', 'origin'])
-      .nullable()
-      .openapi({ description: '`store`: a signed link. `origin`: the original URL, while pending.' }),
+    urlSource: z.enum(['store', 'public', 'origin']).nullable().openapi({
+      description:
+        '`store`: a signed link, to the bucket or the CDN before it. `public`: a plain one that does not end. `origin`: the original URL, while pending.',
+    }),
     urlExpiresAt: timestampOut.nullable(),
     createdAt: timestampOut,
     storedAt: timestampOut.nullable(),
@@ -387,6 +387,10 @@ export const collectionsOutput = z
         access: z.enum(['private', 'public']),
         keep: z.int().nullable().openapi({ description: 'Seconds, or null for ever.' }),
         quota: z.int().nullable().openapi({ description: 'Bytes an owner may use, or null for no limit.' }),
+        replaceBy: z
+          .array(z.string())
+          .optional()
+          .openapi({ description: 'A new asset takes the place of the owner’s one with the same values of these.' }),
       }),
     ),
   })
@@ -397,6 +401,9 @@ export const deletingOutput = z.strictObject({ id: z.string(), state: z.literal(
 export const readinessOutput = z
   .strictObject({
     ready: z.boolean(),
+    status: z.enum(['ok', 'degraded', 'down']).openapi({
+      description: '`degraded`: the bucket fails, and the local store takes what comes in.',
+    }),
     parts: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), code: z.string().optional() })),
   })
   .openapi('Readiness')

@@ -14,9 +14,19 @@ export type AssetHealth = (typeof assetHealths)[number]
 export const mediaKinds = ['image', 'video', 'audio', 'other'] as const
 export type MediaKind = (typeof mediaKinds)[number]
 
-/** Which object store holds the object. */
+/** Which object store holds the object: the bucket, or a disk that was fallen back to. */
 export const storeNames = ['primary', 'local'] as const
 export type StoreName = (typeof storeNames)[number]
+
+/** The local store of one data folder, by the id that lies in it: two machines' disks are two stores. */
+export type LocalPlace = `local:${string}`
+/** Which very store holds the object. */
+export type StorePlace = 'primary' | LocalPlace
+
+/** Which kind of store a place is, as callers are told. */
+export function storeNameOf(place: StorePlace): StoreName {
+  return place === 'primary' ? 'primary' : 'local'
+}
 
 const transitions: Readonly<Record<AssetState, readonly (AssetState | 'purged')[]>> = {
   pending: ['stored', 'failed', 'deleting'],
@@ -67,7 +77,8 @@ export type AssetRecord = {
   readonly kind: MediaKind | null
   /** The object's key; null until an import has seen its first bytes. */
   readonly key: string | null
-  readonly store: StoreName
+  /** Where the object lies, or is to lie; `primary` while there is no key. */
+  readonly store: StorePlace
   readonly contentType: string | null
   /** Bytes. */
   readonly size: number | null
@@ -109,7 +120,12 @@ export type AssetRecord = {
 export type UrlSource = 'store' | 'public' | 'origin'
 
 /** An asset as callers see it, in the library and over HTTP alike (there, dates are RFC 3339 strings). */
-export type Asset = Omit<AssetRecord, 'sourceUrl' | 'sourceExpiresAt' | 'upload' | 'attempt' | 'failures' | 'until'> & {
+export type Asset = Omit<
+  AssetRecord,
+  'sourceUrl' | 'sourceExpiresAt' | 'upload' | 'attempt' | 'failures' | 'until' | 'store'
+> & {
+  /** `local` while the bucket was failing when it came in; it moves to the bucket by itself. */
+  readonly store: StoreName
   /** A link that opens the media now; null where there is none (failed, deleting, or a source that cannot be linked). */
   readonly url: string | null
   readonly urlSource: UrlSource | null

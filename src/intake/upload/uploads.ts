@@ -1,5 +1,6 @@
 import type { Actor, Catalogue, Reservation } from '../../catalogue/index.ts'
 import type { Clock } from '../../clock.ts'
+import type { Jobs } from '../../jobs/index.ts'
 import type { Logger } from '../../logger.ts'
 import {
   type AssetRecord,
@@ -8,10 +9,11 @@ import {
   KeepsakeError,
   kindOf,
   newAssetId,
+  type StorePlace,
   type UploadTerms,
 } from '../../media/index.ts'
-import { type ObjectStore, type PartRange, planParts } from '../../stores/index.ts'
-import { cacheControl, confirm } from '../keep.ts'
+import { isStoreFailure, type PartRange, planParts, type Stores } from '../../stores/index.ts'
+import { cacheControlOf, confirm } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
@@ -33,8 +35,10 @@ export type UploadSettings = {
 
 export type UploadsParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
+  readonly stores: Stores
+  readonly collections: ReadonlyMap<string, Collection>
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly logger: Logger
   readonly spoolDir: string
   /** Seconds that a link of an upload lives, 1 to 3600. */
@@ -72,7 +76,7 @@ export class Uploads {
   readonly #leases: Leases
   readonly #gate = new TransferGate(verifying)
   readonly #stopping = new AbortController()
-  /** Verifications under way, by asset: a client that asks twice waits for one. */
+  /** Verifications under way, by asset and attempt: a client that asks twice waits for one. */
   readonly #running = new Map<string, Promise<AssetRecord>>()
   #closing: Promise<void> | undefined
 
@@ -92,6 +96,7 @@ export class Uploads {
   ): Promise<{ readonly asset: AssetRecord; readonly upload: UploadTicket | null }> {
     this.#requireRunning()
     const upload = parseUpload(collection, request, actor)
+    await this.#requireRoom(upload.size)
     const reserved = await this.#reserve(collection, upload, actor)
     const reopened =
       reserved.asset.state === 'failed' ? await this.#reopen(reserved.asset, collection, upload, actor) : undefined
@@ -102,9 +107,10 @@ export class Uploads {
     if (replayed && asset.state !== 'pending') return { asset: settled(asset), upload: null }
     const terms = asset.upload
     if (terms === null) throw new KeepsakeError('internal', 'The row of an upload has no terms.')
-    if (terms.partSize !== null && terms.uploadId === null) return this.#begin(asset, actor)
-    if (!replayed) return { asset, upload: this.#ticket(asset) }
-    return this.#renewed(asset, actor)
+    const moved = replayed ? await this.#moved(asset, collection, actor) : asset
+    if (terms.partSize !== null && open(moved).terms.uploadId === null) return this.#begin(moved, collection, actor)
+    if (!replayed || moved !== asset) return { asset: moved, upload: this.#ticket(moved) }
+    return this.#renewed(moved, actor)
   }
 
   /**
@@ -121,15 +127,20 @@ export class Uploads {
       throw new KeepsakeError('invalid_request', `The upload has the parts 1 to ${ranges.length}; found ${partNumber}.`)
     })
     const now = await this.#extend(record, wanted.length, actor)
-    return signParts(this.#parts.store, now, wanted, this.#signing)
+    return signParts(this.#parts.stores.of(now.store), now, wanted, this.#signing)
   }
 
   /** What has arrived, and the requests to go on with, for a client that lost its own notes. */
-  async status(record: AssetRecord, actor: Actor): Promise<UploadState> {
+  async status(record: AssetRecord, collection: Collection | undefined, actor: Actor): Promise<UploadState> {
     if (record.state !== 'pending' || record.upload === null) {
       return { asset: record, upload: null, uploadedParts: [] }
     }
-    const arrived = (await arrivedParts(this.#parts.store, record, this.#stopping.signal)) ?? []
+    // Parts that have arrived are worth waiting for; who would rather begin anew asks for the upload again.
+    if (record.upload.uploadId === null && collection !== undefined) {
+      const moved = await this.#moved(record, collection, actor)
+      if (moved !== record) return { asset: moved, upload: this.#ticket(moved), uploadedParts: [] }
+    }
+    const arrived = (await arrivedParts(this.#parts.stores.of(record.store), record, this.#stopping.signal)) ?? []
     const uploadedParts = arrived.map(({ partNumber, etag, size }) => ({ partNumber, etag, size }))
     return { ...(await this.#renewed(record, actor, uploadedParts)), uploadedParts }
   }
@@ -292,18 +303,23 @@ export class Uploads {
     const kind = kindOf(contentType)
     const extension = extensionOf(contentType)
     const key = collection.key.render({ ...row, owner, collection: collection.name, kind, extension, attributes })
-    return { key, kind, contentType, terms }
+    return { key, store: this.#parts.stores.writing().name, kind, contentType, terms }
   }
 
   /** The store's side of an upload in parts, after the row: whatever becomes of this, the row's key leads to it. */
-  async #begin(record: AssetRecord, actor: Actor) {
-    const { catalogue, store } = this.#parts
+  async #begin(
+    record: AssetRecord,
+    collection: Collection,
+    actor: Actor,
+  ): Promise<{ readonly asset: AssetRecord; readonly upload: UploadTicket | null }> {
+    const { catalogue, stores } = this.#parts
+    const store = stores.of(record.store)
     const { key, contentType, terms } = open(record)
     try {
       const { uploadId } = await store.createMultipart({
         key,
         contentType,
-        cacheControl,
+        cacheControl: this.#cacheControl(record),
         metadata: announcedMetadata(record, terms.sha256),
         signal: this.#stopping.signal,
       })
@@ -313,6 +329,11 @@ export class Uploads {
       await store.abortMultipart({ key, uploadId })
     } catch (error) {
       const problem = KeepsakeError.from(error)
+      if (isStoreFailure(problem) && stores.local && record.store === 'primary') {
+        await stores.local.requireRoom(terms.size)
+        const moved = await this.#move(record, collection, stores.local.place, actor)
+        if (moved !== undefined) return this.#begin(moved, collection, actor)
+      }
       const told = { code: problem.code, message: problem.message }
       // A replay beside this one may have given links: then it goes on. Where the catalogue fails too, the row's time
       // runs out and it is settled then.
@@ -328,10 +349,38 @@ export class Uploads {
     return { asset: now, upload: this.#ticket(now) }
   }
 
+  /** The upload where its client can reach a store that works: a bucket that fails now is left for the local store. */
+  async #moved(record: AssetRecord, collection: Collection, actor: Actor): Promise<AssetRecord> {
+    const { name } = this.#parts.stores.writing()
+    if (record.store !== 'primary' || name === 'primary') return record
+    await this.#requireRoom(open(record).terms.size)
+    const moved = await this.#move(record, collection, name, actor)
+    if (moved !== undefined) return moved
+    const now = await this.#now(record)
+    openTerms(now)
+    return now
+  }
+
+  /** A new attempt under a new key in another store. What the client sent to the old one is not waited for any more. */
+  #move(record: AssetRecord, collection: Collection, store: StorePlace, actor: Actor) {
+    const { contentType, terms } = open(record)
+    const { id, owner, attributes, createdAt } = record
+    const attempt = record.attempt + 1
+    const [kind, extension] = [kindOf(contentType), extensionOf(contentType)]
+    const values = { id, attempt, createdAt, owner, collection: collection.name, kind, extension, attributes }
+    const to = { key: collection.key.render(values), store, lease: this.#leaseOf(terms) }
+    return this.#parts.catalogue.moveUpload(id, record.attempt, to, actor)
+  }
+
+  async #requireRoom(bytes: number): Promise<void> {
+    const { local, writing } = this.#parts.stores
+    if (local && writing().name === local.place) await local.requireRoom(bytes)
+  }
+
   #ticket(record: AssetRecord, arrived: readonly UploadedPart[] = []): UploadTicket {
-    const { store } = this.#parts
+    const store = this.#parts.stores.of(record.store)
     const { terms } = open(record)
-    if (terms.partSize === null) return signWhole(store, record, this.#signing)
+    if (terms.partSize === null) return signWhole(store, record, this.#cacheControl(record), this.#signing)
     return {
       strategy: 'multipart',
       partSize: terms.partSize,
@@ -339,6 +388,11 @@ export class Uploads {
       parts: signParts(store, record, firstMissing(terms, arrived), this.#signing),
       expiresAt: record.until ?? this.#parts.clock.now(),
     }
+  }
+
+  /** A collection that is declared no more is nobody's to read. */
+  #cacheControl({ collection }: AssetRecord): string {
+    return cacheControlOf(this.#parts.collections.get(collection) ?? { access: 'private' })
   }
 
   async #renewed(record: AssetRecord, actor: Actor, arrived: readonly UploadedPart[] = []) {
@@ -366,10 +420,12 @@ export class Uploads {
     named: readonly NamedPart[] | undefined,
     actor: Actor,
   ): Promise<AssetRecord> {
-    const running = this.#running.get(record.id)
+    // A moved upload is another one: what was sent to its old key is nobody's.
+    const name = `${record.id}/${record.attempt}`
+    const running = this.#running.get(name)
     if (running) return running
-    const work = this.#finish(record, collection, named, actor).finally(() => this.#running.delete(record.id))
-    this.#running.set(record.id, work)
+    const work = this.#finish(record, collection, named, actor).finally(() => this.#running.delete(name))
+    this.#running.set(name, work)
     work.catch((error: unknown) => {
       const problem = KeepsakeError.from(error)
       this.#parts.logger.debug({ asset: record.id, code: problem.code, err: problem }, 'upload not stored')
@@ -384,6 +440,7 @@ export class Uploads {
     actor: Actor,
   ): Promise<AssetRecord> {
     const { catalogue } = this.#parts
+    const store = this.#parts.stores.of(record.store)
     const stop = new AbortController()
     const signal = AbortSignal.any([this.#stopping.signal, stop.signal])
     using _lease = this.#leases.hold(record)
@@ -396,21 +453,25 @@ export class Uploads {
       }
       const { terms } = open(record)
       requireOwn(content.metadata, record)
-      const { contentType, ...facts } = await examine(content, terms, collection, { ...this.#parts, signal })
+      const { contentType, ...facts } = await examine(content, terms, collection, {
+        store,
+        spoolDir: this.#parts.spoolDir,
+        signal,
+      })
       if (contentType !== content.contentType) {
         // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
-        await this.#parts.store.copy({
+        await store.copy({
           source: content.key,
           key: content.key,
           sourceEtag: content.etag,
           size: content.size,
-          settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+          settings: { contentType, cacheControl: cacheControlOf(collection), metadata: objectMetadata(record, facts) },
           createOnly: false,
           signal,
         })
       }
       const type = { contentType, kind: kindOf(contentType) }
-      const stored = await confirm(this.#parts, record, { ...facts, type }, collection.keep, actor)
+      const stored = await confirm(this.#parts, record, { ...facts, type }, collection, actor)
       if (stored === undefined) throw gone()
       return settled(stored)
     } catch (error) {
@@ -429,7 +490,8 @@ export class Uploads {
 
   async #object(record: AssetRecord, signal: AbortSignal) {
     try {
-      return await openObject(this.#parts, open(record).key, signal)
+      const { clock, stores } = this.#parts
+      return await openObject({ clock, store: stores.of(record.store) }, open(record).key, signal)
     } catch (error) {
       if (KeepsakeError.is(error, 'object_missing')) return undefined
       throw error
@@ -438,7 +500,7 @@ export class Uploads {
 
   async #joined(record: AssetRecord, named: readonly NamedPart[] | undefined, signal: AbortSignal) {
     if (open(record).terms.partSize !== null) {
-      await joinParts(this.#parts.store, record, named, signal)
+      await joinParts(this.#parts.stores.of(record.store), record, named, signal)
       const content = await this.#object(record, signal)
       if (content !== undefined) return content
     }
@@ -464,8 +526,9 @@ export class Uploads {
 
   /** What is given up is removed at once; where that fails, the watch over retired keys does it. */
   async #remove(record: AssetRecord): Promise<void> {
-    const { store, logger } = this.#parts
+    const { stores, logger } = this.#parts
     try {
+      const store = stores.of(record.store)
       await dropParts(store, record)
       if (record.key !== null) await store.delete([record.key])
     } catch (error) {
