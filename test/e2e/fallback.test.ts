@@ -27,7 +27,11 @@ describe.each(backends)('a bucket that fails, on $name', ({ start }) => {
   let api: ApiClient
 
   beforeAll(async () => {
-    service = await start({ fallback: {}, sweepEverySeconds: 1, uploads: { partThreshold: 5 * 1024 * 1024, partSize: 5 * 1024 * 1024 } })
+    service = await start({
+      fallback: {},
+      sweepEverySeconds: 1,
+      uploads: { partThreshold: 5 * 1024 * 1024, partSize: 5 * 1024 * 1024 },
+    })
     api = service.as(apiKey)
   })
   afterAll(() => service?.stop())
