@@ -209,6 +209,9 @@ export class BoundVerbs implements Verbs {
       }
       attributes[name] = normalizeAttribute(definition, value)
     }
+    if (request.parent !== undefined && !isAssetId(request.parent)) {
+      throw new KeepsakeError('invalid_request', 'parent is no asset id. Name the asset whose children are looked for.')
+    }
     return { ...request, collection: collection.name, attributes, limit: checkLimit(request.limit ?? 50) }
   }
 }

@@ -1,7 +1,7 @@
 import { BoundVerbs } from './bound-verbs.ts'
 import type { Actor, Catalogue } from './catalogue/index.ts'
 import type { Clock } from './clock.ts'
-import { Delivery } from './delivery/index.ts'
+import { Delivery, type LinkSigner } from './delivery/index.ts'
 import { Doctor, type DoctorParts } from './doctor/index.ts'
 import { type GuardedFetch, type GuardedPost, Intake, type UploadSettings, Uploads } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
@@ -50,6 +50,8 @@ export type KeepsakeParts = {
   readonly expiresIn: number
   /** Where public collections are read from. */
   readonly baseUrl: string | null
+  /** Signs links to private media in the store's place. Default: the store does. */
+  readonly cdn?: LinkSigner
   /** Seconds after which an import is given up whose source does not say when it dies. */
   readonly giveUpAfter: number
   readonly uploads?: UploadSettings

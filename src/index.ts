@@ -13,7 +13,7 @@ export type {
   UpkeepRun,
   WebhookEvent,
 } from './catalogue/index.ts'
-export { defineConfig, type ExtensionSettings, type KeepsakeConfig } from './config/index.ts'
+export { defineConfig, type ExtensionSettings, type KeepsakeConfig, type SchemaSetting } from './config/index.ts'
 export type {
   DoctorOptions,
   Finding,

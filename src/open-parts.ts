@@ -16,7 +16,8 @@ import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
 import { createGuardedFetch, createGuardedPost } from './intake/index.ts'
 import { createJobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
-import { KeepsakeError } from './media/index.ts'
+import { KeepsakeError, publicPrefixes } from './media/index.ts'
+import { openCdn } from './open-cdn.ts'
 import { fallbackBucket, openLocalStore } from './open-fallback.ts'
 import {
   awsCredentials,
@@ -53,6 +54,8 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     return part
   }
   try {
+    const { cloudfront } = config.delivery
+    const cdn = cloudfront === null ? undefined : await openCdn(cloudfront)
     const fallback = config.objectStore.kind === 's3' ? config.fallback : null
     const exclusive = config.database.kind === 'pglite' || config.objectStore.kind === 'embedded' || fallback !== null
     const folder = await openDataFolder(config.dataDir, { exclusive })
@@ -69,7 +72,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     })
     opened(post, () => post.close())
     const webhooks = { post, endpoints: parseEndpoints(config.webhooks.endpoints.map(revealed), post) }
-    const { store, place, open } = await openStore(config.objectStore, config, folder, closers)
+    const { store, place, open, publicUrl } = await openStore(config.objectStore, config, folder, closers)
     opened(store, () => store.close())
     const local = fallback && (await openFallback(fallback, config, folder, closers))
     if (local) opened(local.store, () => local.store.close())
@@ -94,7 +97,8 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       logger,
       uploads: config.uploads,
       expiresIn: config.urls.expiresIn,
-      baseUrl: config.urls.baseUrl,
+      baseUrl: config.urls.baseUrl ?? publicUrl,
+      ...(cdn === undefined ? {} : { cdn }),
       giveUpAfter,
       webhooks,
       schedules: config.upkeep,
@@ -119,12 +123,13 @@ function revealed({ name, url, secrets, events }: ResolvedConfig['webhooks']['en
 }
 
 function openDatabase(
-  { database }: ResolvedConfig,
+  { database, extensions }: ResolvedConfig,
   folder: DataFolder,
   logger: Logger,
 ): Promise<PgliteDatabase | PostgresDatabase> {
-  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue') })
-  return openPostgres({ connectionString: database.connectionString.reveal(), logger })
+  const schemas = extensions.flatMap(({ name, schema }) => (schema === null ? [] : [{ name, sql: schema }]))
+  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue'), schemas, logger })
+  return openPostgres({ connectionString: database.connectionString.reveal(), schemas, logger })
 }
 
 function queueDatabase(database: PgliteDatabase | PostgresDatabase, config: ResolvedConfig) {
@@ -138,6 +143,8 @@ type OpenedStore = {
   readonly store: ObjectStore
   readonly place: BucketPlace
   readonly open: (bucket: string) => Promise<ObjectStore>
+  /** Where what lies under the prefixes of public collections may be read by anybody; null: nowhere by itself. */
+  readonly publicUrl: string | null
 }
 
 async function openStore(
@@ -162,7 +169,8 @@ async function openStore(
       credentials,
     })
   const place = { bucket, region: server.region, endpoint, forcePathStyle: true, dualStack: false }
-  return { store: await open(bucket), place: { ...place, credentials: () => credentials }, open }
+  const publicUrl = `${publicEndpoint ?? endpoint}/${bucket}`
+  return { store: await open(bucket), place: { ...place, credentials: () => credentials }, open, publicUrl }
 }
 
 async function openFallback(
@@ -207,6 +215,7 @@ async function openBucket(
   return {
     store: await open(bucket),
     open,
+    publicUrl: null,
     place: { ...place, credentials: typeof credentials === 'function' ? credentials : () => credentials },
   }
 }
@@ -242,6 +251,7 @@ export async function startStore(
     credentials,
     buckets: [store.bucket],
     origins: config.http.corsOrigins,
+    publicPrefixes: publicPrefixes(config.collections.values()),
   }
   const server = await startEmbeddedS3({ ...options, port })
     .catch((error: unknown) => {

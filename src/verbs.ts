@@ -29,6 +29,8 @@ export type ListRequest = {
   readonly kind?: MediaKind
   readonly state?: AssetState
   readonly attributes?: Readonly<Record<string, string>>
+  /** An asset's id: only what names it among the parents of its provenance, what came of it. */
+  readonly parent?: string
   readonly from?: Date
   readonly to?: Date
   /** 1 to 1000. Default: 50. */

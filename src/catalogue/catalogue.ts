@@ -13,6 +13,7 @@ import type { MoveQueries } from './moves.ts'
 import type { PromotionQueries } from './promotions.ts'
 import type { RebuildQueries } from './rebuild.ts'
 import type { ReconcileQueries } from './reconcile.ts'
+import type { ReplaceQueries } from './replace.ts'
 import type { ReportQueries } from './report.ts'
 import type { RetentionQueries } from './retention.ts'
 import type { UploadQueries } from './uploads.ts'
@@ -107,6 +108,8 @@ export type AssetFilter = {
   readonly kind?: MediaKind
   readonly state?: AssetState
   readonly attributes?: Readonly<Record<string, string>>
+  /** Named among the parents of its provenance. */
+  readonly parent?: string
   /** Created at or after. */
   readonly from?: Date
   /** Created before. */
@@ -128,6 +131,7 @@ export type AuditAction =
   | 'asset.purged'
   | 'asset.rebuilt'
   | 'asset.retention'
+  | 'asset.described'
   | 'asset.missing'
   | 'asset.corrupt'
   | 'asset.recovered'
@@ -180,6 +184,7 @@ export interface Catalogue
     RetentionQueries,
     HealthQueries,
     WebhookQueries,
+    ReplaceQueries,
     ReportQueries,
     RebuildQueries,
     ReconcileQueries,

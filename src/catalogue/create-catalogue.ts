@@ -7,6 +7,7 @@ import { promotionQueries } from './promotions.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { rebuildQueries } from './rebuild.ts'
 import { reconcileQueries } from './reconcile.ts'
+import { replaceQueries } from './replace.ts'
 import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { retentionQueries } from './retention.ts'
@@ -42,6 +43,7 @@ export function createCatalogue(database: Database): Catalogue {
     listAudit: (filter, actor) => listAudit(database, filter, actor),
     countByState: () => countByState(database),
     ...uploadSweepQueries(database),
+    ...replaceQueries(database),
     ...reportQueries(database),
     ...rebuildQueries(database),
     ...retentionQueries(database),

@@ -88,7 +88,7 @@ export async function assignKey(
   return undefined
 }
 
-const confirmText = `
+export const confirmText = `
 with changed as (
   update keepsake.assets
   set state = 'stored', health = 'ok', size = $5, counted = $5, sha256 = $6, width = $7, height = $8, duration = $9,
@@ -102,14 +102,25 @@ with changed as (
 )
 select ${assetColumns} from changed`
 
-export function confirm(
+export async function confirm(
   database: Database,
   id: string,
   attempt: number,
   content: StoredContent,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
-  return change(database, confirmText, id, attempt, actor, [
+  if (!isAssetId(id)) return undefined
+  const { rows } = await database.service.query(confirmText, confirmValues(id, attempt, content, actor))
+  return parseAsset(rows)
+}
+
+/** What {@link confirmText} takes. */
+export function confirmValues(id: string, attempt: number, content: StoredContent, actor: Actor): readonly unknown[] {
+  return [
+    id,
+    attempt,
+    actorName(actor),
+    actor.requestId ?? null,
     content.size,
     content.sha256,
     content.width,
@@ -118,7 +129,7 @@ export function confirm(
     content.keep,
     content.type?.kind ?? null,
     content.type?.contentType ?? null,
-  ])
+  ]
 }
 
 const failText = `

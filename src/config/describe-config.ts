@@ -29,6 +29,8 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
     allowedOrigins: config.http.corsOrigins.join(', '),
     urlExpiresIn: config.urls.expiresIn,
     baseUrl: config.urls.baseUrl,
+    links:
+      config.delivery.cloudfront === null ? 'signed for the bucket' : `signed for ${config.delivery.cloudfront.url}`,
     http: `${config.http.host}:${config.http.port}`,
     // Not by the names of the settings: the log takes what is under those for secrets.
     keyOrigin: config.http.apiKey ? 'given' : 'generated',

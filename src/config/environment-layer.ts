@@ -42,6 +42,15 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
       partSize: settings.KEEPSAKE_UPLOAD_PART_SIZE,
     },
     urls: { expiresIn: settings.S3_PRESIGNED_URL_EXPIRATION },
+    delivery: {
+      cloudfront: {
+        domain: settings.KEEPSAKE_CLOUDFRONT_DOMAIN,
+        keyPairId: settings.KEEPSAKE_CLOUDFRONT_KEY_PAIR_ID,
+        privateKey: settings.KEEPSAKE_CLOUDFRONT_PRIVATE_KEY,
+        privateKeyFile: settings.KEEPSAKE_CLOUDFRONT_PRIVATE_KEY_FILE,
+        hash: settings.KEEPSAKE_CLOUDFRONT_HASH,
+      },
+    },
     http: {
       port: settings.PORT,
       host: settings.HOST,

@@ -47,6 +47,16 @@ export type FallbackConfig = {
   readonly minFree: number
 }
 
+/** A CloudFront distribution that links to private media lead to. */
+export type CloudFrontConfig = {
+  /** `https://domain`, without a slash at its end. */
+  readonly url: string
+  readonly keyPairId: string
+  /** PEM, or the path of a file with it. */
+  readonly privateKey: { readonly text: Secret } | { readonly file: string }
+  readonly hash: 'sha256' | 'sha1'
+}
+
 export type WebhookConfig = {
   readonly name: string | undefined
   /** It may hold a token. */
@@ -107,6 +117,10 @@ export type ResolvedConfig = {
     readonly expiresIn: number
     /** Where objects of public collections are read from, without a slash at its end. */
     readonly baseUrl: string | null
+  }
+  readonly delivery: {
+    /** Null: the store signs. */
+    readonly cloudfront: CloudFrontConfig | null
   }
   readonly http: {
     readonly port: number

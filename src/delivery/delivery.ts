@@ -2,7 +2,7 @@ import type { Actor, Catalogue, IssuedUrl } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import { type Asset, type AssetRecord, type Collection, KeepsakeError, storeNameOf } from '../media/index.ts'
 import type { Stores } from '../stores/index.ts'
-import { checkExpiresIn, isPublic, type LinkOptions, publicLink, signLink } from './link.ts'
+import { checkExpiresIn, isPublic, type LinkOptions, type LinkSigner, publicLink, signLink } from './link.ts'
 
 export type DeliveryParts = {
   readonly catalogue: Catalogue
@@ -13,6 +13,8 @@ export type DeliveryParts = {
   readonly expiresIn: number
   /** Where public collections are read from: a CDN or a website in front of the bucket. */
   readonly baseUrl: string | null
+  /** Signs links to a CDN before the primary store, in the store's place. Default: the store signs. */
+  readonly cdn?: LinkSigner
 }
 
 export type DeliveryOptions = {
@@ -99,12 +101,14 @@ export class Delivery {
   }
 
   #link(record: AssetRecord, options: LinkOptions): { url: string; expiresAt: Date | null } {
-    const { baseUrl, collections, stores } = this.#parts
-    const isRead = record.store === 'primary' && !options.download && isPublic(collections.get(record.collection))
-    if (baseUrl !== null && record.key !== null && isRead) {
-      return { url: publicLink(baseUrl, record.key), expiresAt: null }
+    const { baseUrl, cdn, clock, collections, stores } = this.#parts
+    const { key, collection } = record
+    // A CDN reads the primary bucket, and no other.
+    const isBehindCdn = record.store === 'primary'
+    if (baseUrl !== null && key !== null && isBehindCdn && !options.download) {
+      if (isPublic(collections.get(collection), key)) return { url: publicLink(baseUrl, key), expiresAt: null }
     }
-    return signLink(stores.of(record.store), record, options, this.#parts.clock.now())
+    return signLink((isBehindCdn ? cdn : undefined) ?? stores.of(record.store), record, options, clock.now())
   }
 }
 

@@ -263,10 +263,10 @@ export const assetOutput = z
     provenance: z.looseObject({}).openapi({ type: 'object', description: 'As it was given.' }),
     filename: z.string().optional(),
     url: z.string().nullable().openapi({ description: 'Opens the media now. A secret: whoever has it may use it.' }),
-    urlSource: z
-      .enum(['store', 'public', 'origin'])
-      .nullable()
-      .openapi({ description: '`store`: a signed link. `origin`: the original URL, while pending.' }),
+    urlSource: z.enum(['store', 'public', 'origin']).nullable().openapi({
+      description:
+        '`store`: a signed link, to the bucket or the CDN before it. `public`: a plain one that does not end. `origin`: the original URL, while pending.',
+    }),
     urlExpiresAt: timestampOut.nullable(),
     createdAt: timestampOut,
     storedAt: timestampOut.nullable(),
@@ -303,7 +303,7 @@ const partOutput = z
 
 export const uploadPartsOutput = z.strictObject({ parts: z.array(partOutput) }).openapi('UploadParts')
 
-const ticketOutput = z.union([
+export const uploadTicketOutput = z.union([
   z.strictObject({
     strategy: z.literal('put'),
     method: z.literal('PUT'),
@@ -323,7 +323,7 @@ const ticketOutput = z.union([
 export const uploadOutput = z
   .strictObject({
     asset: assetOutput,
-    upload: ticketOutput
+    upload: uploadTicketOutput
       .nullable()
       .openapi({ description: 'null where the upload is over: the asset’s state tells how.' }),
   })
@@ -332,7 +332,7 @@ export const uploadOutput = z
 export const uploadStatusOutput = z
   .strictObject({
     asset: assetOutput,
-    upload: ticketOutput.nullable(),
+    upload: uploadTicketOutput.nullable(),
     uploadedParts: z.array(z.strictObject({ partNumber: z.int(), etag: z.string(), size: z.int() })),
   })
   .openapi('UploadStatus')
@@ -387,6 +387,10 @@ export const collectionsOutput = z
         access: z.enum(['private', 'public']),
         keep: z.int().nullable().openapi({ description: 'Seconds, or null for ever.' }),
         quota: z.int().nullable().openapi({ description: 'Bytes an owner may use, or null for no limit.' }),
+        replaceBy: z
+          .array(z.string())
+          .optional()
+          .openapi({ description: 'A new asset takes the place of the owner’s one with the same values of these.' }),
       }),
     ),
   })

@@ -13,10 +13,11 @@ export {
 } from './fetch/index.ts'
 export { readHead } from './head.ts'
 export { Intake, type IntakeParts } from './import.ts'
-export { cacheControl, confirm } from './keep.ts'
+export { cacheControlOf, confirm } from './keep.ts'
 export { type KeepFor, parseKeepFor, requestedKeep } from './keep-for.ts'
 export {
   type ContentFacts,
+  type DescribedAsset,
   describeObject,
   factsFromObject,
   type ObjectDescription,

@@ -1,5 +1,6 @@
 import type { Actor, Catalogue, StoredContent } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
+import type { Jobs } from '../jobs/index.ts'
 import {
   type AssetRecord,
   type Collection,
@@ -23,12 +24,20 @@ export type KeepParts = {
   /** Another store would take the bytes, so a failing one is not tried again beyond its own retries. */
   readonly hasFallback: boolean
   readonly clock: Clock
+  readonly jobs: Jobs
   /** Seconds. */
   readonly lease: number
 }
 
-/** A key has one content, ever; whoever may read it may keep it. */
-export const cacheControl = 'private, max-age=31536000, immutable'
+/**
+ * A key has one content, ever; whoever may read it may keep it. A cache that many share asks again after a day, so that
+ * what was deleted is gone from it by then.
+ */
+export function cacheControlOf({ access }: Pick<Collection, 'access'>): string {
+  return access === 'public'
+    ? 'public, max-age=31536000, s-maxage=86400, immutable'
+    : 'private, max-age=31536000, immutable'
+}
 
 const tries = 4
 const pause = { base: 0.1, cap: 2 }
@@ -74,8 +83,8 @@ export async function keep(
     quota: collection.quota,
   })
   if (keyed === undefined) return parts.catalogue.get(record.id, { role: 'system' })
-  await put(parts, keyed, key, content, signal)
-  return confirm(parts, keyed, content, collection.keep, actor)
+  await put(parts, keyed, key, content, cacheControlOf(collection), signal)
+  return confirm(parts, keyed, content, collection, actor)
 }
 
 /**
@@ -87,6 +96,7 @@ async function put(
   record: AssetRecord,
   key: string,
   content: CollectedContent,
+  cacheControl: string,
   signal: AbortSignal,
 ): Promise<void> {
   const until = performance.now() + longestPutting
@@ -122,30 +132,45 @@ async function put(
   }
 }
 
+/** What a collection says of an asset that is stored. */
+type Policy = Pick<Collection, 'keep' | 'replaceBy'>
+
 /**
  * Confirms, and acknowledges only what the row says. After an error the row is read again; the object is never removed,
  * since the confirmation may have happened.
  */
 export async function confirm(
-  { catalogue, clock }: Pick<KeepParts, 'catalogue' | 'clock'>,
+  parts: Pick<KeepParts, 'catalogue' | 'clock' | 'jobs'>,
   record: AssetRecord,
   facts: ContentFacts & Pick<StoredContent, 'type'>,
-  keepFor: number | null,
+  policy: Policy | undefined,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
+  const { catalogue, clock } = parts
   const { size, sha256, width, height, duration, type } = facts
   for (let failures = 0; ; failures += 1) {
     try {
-      const stored = await catalogue.confirm(
-        record.id,
-        record.attempt,
-        { size, sha256, width, height, duration, keep: keepFor, ...(type ? { type } : {}) },
-        actor,
-      )
+      const content = { size, sha256, width, height, duration, keep: policy?.keep ?? null, ...(type ? { type } : {}) }
+      const stored = await confirmOnce(parts, record, content, policy, actor)
       return stored ?? (await catalogue.get(record.id, { role: 'system' }))
     } catch (error) {
       if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error
     }
     await clock.sleep(backoff(failures, pause))
   }
+}
+
+/** Where the asset takes another one's place, that one is on its way out by the same transaction. */
+async function confirmOnce(
+  { catalogue, jobs }: Pick<KeepParts, 'catalogue' | 'jobs'>,
+  { id, attempt }: AssetRecord,
+  content: StoredContent,
+  policy: Policy | undefined,
+  actor: Actor,
+): Promise<AssetRecord | undefined> {
+  const replaceBy = policy?.replaceBy ?? null
+  if (replaceBy === null) return catalogue.confirm(id, attempt, content, actor)
+  const { asset, deleting } = await catalogue.confirmReplacing(id, attempt, content, replaceBy, actor)
+  await Promise.all(deleting.map((replaced) => jobs.nudge(replaced)))
+  return asset
 }

@@ -1,6 +1,7 @@
 import type { Input, InputFormat } from 'mediabunny'
 import { kindOf } from '../media/index.ts'
 import type { ByteReader } from './content.ts'
+import { imageSize } from './image-size.ts'
 
 /** What there is to know of a piece of media beyond its type; null where it is not known. */
 export type Measures = {
@@ -25,6 +26,8 @@ const unknown: Measures = { width: null, height: null, duration: null }
 export async function probe(contentType: string, content: ProbeContent, timeout = 2): Promise<Measures> {
   const kind = kindOf(contentType)
   if (kind === 'other') return unknown
+  const size = kind === 'image' && content.bytes ? imageSize(contentType, content.bytes) : undefined
+  if (size) return { ...size, duration: null }
   const controller = new AbortController()
   const timer = Promise.withResolvers<Measures>()
   const handle = setTimeout(() => {

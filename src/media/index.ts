@@ -45,4 +45,5 @@ export {
   reservedPrefixes,
   sanitizeKeyValue,
 } from './key-template.ts'
+export { keyPrefix, publicPrefixes } from './public-prefix.ts'
 export { formatSize, parseDuration, parseSize } from './quantity.ts'

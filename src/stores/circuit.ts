@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { KeepsakeError } from '../media/index.ts'
+import { ListedPage } from './listed-page.ts'
 import type {
   CallOptions,
   CompleteMultipartOptions,
@@ -281,6 +282,6 @@ export function isStoreFailure(error: unknown): boolean {
   return KeepsakeError.is(error, 'store_unavailable', 'timeout')
 }
 
-async function* single(objects: AsyncIterable<ListedObject>): AsyncGenerator<readonly ListedObject[], void, undefined> {
-  for await (const object of objects) yield [object]
+async function* single(objects: AsyncIterable<ListedObject>): AsyncGenerator<ListedPage, void, undefined> {
+  for await (const object of objects) yield ListedPage.of([object])
 }

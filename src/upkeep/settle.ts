@@ -1,6 +1,7 @@
 import type { Actor, Catalogue } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import { confirm, dropParts, factsFromObject, type Intake, type Uploads } from '../intake/index.ts'
+import type { Jobs } from '../jobs/index.ts'
 import type { Logger } from '../logger.ts'
 import { type AssetRecord, type Collection, KeepsakeError } from '../media/index.ts'
 import type { ObjectStore, Stores } from '../stores/index.ts'
@@ -11,6 +12,7 @@ export type UpkeepParts = {
   readonly intake: Intake
   readonly uploads: Uploads
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly collections: ReadonlyMap<string, Collection>
   readonly logger: Logger
 }
@@ -49,7 +51,7 @@ async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<v
     const head = await stores.of(record.store).head(record.key)
     const facts = head && factsFromObject(record, head)
     if (facts) {
-      await confirm(parts, record, facts, collection?.keep ?? null, system)
+      await confirm(parts, record, facts, collection, system)
       return
     }
   }

@@ -6,7 +6,6 @@ import {
   partRanges,
   type SignedRequest,
 } from '../../stores/index.ts'
-import { cacheControl } from '../keep.ts'
 import { announcedMetadata } from '../object-metadata.ts'
 
 /** A request that sends a part. A secret: whoever has it may use it. */
@@ -46,7 +45,12 @@ export type Signing = { readonly expiresIn: number; readonly at: Date }
  * The one request that writes the object: type, length, create-only, whose it is and, where it is known, the SHA-256
  * are inside the signature. What the store does not know is left out of it.
  */
-export function signWhole(store: ObjectStore, record: AssetRecord, signing: Signing): UploadTicket {
+export function signWhole(
+  store: ObjectStore,
+  record: AssetRecord,
+  cacheControl: string,
+  signing: Signing,
+): UploadTicket {
   const { key, contentType, terms } = open(record)
   const metadata = Object.entries(announcedMetadata(record, terms.sha256))
   const signed = store.signPut(key, {

@@ -1,5 +1,6 @@
 import type { Actor, Catalogue, Reservation } from '../../catalogue/index.ts'
 import type { Clock } from '../../clock.ts'
+import type { Jobs } from '../../jobs/index.ts'
 import type { Logger } from '../../logger.ts'
 import {
   type AssetRecord,
@@ -12,7 +13,7 @@ import {
   type UploadTerms,
 } from '../../media/index.ts'
 import { isStoreFailure, type PartRange, planParts, type Stores } from '../../stores/index.ts'
-import { cacheControl, confirm } from '../keep.ts'
+import { cacheControlOf, confirm } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
@@ -35,7 +36,9 @@ export type UploadSettings = {
 export type UploadsParts = {
   readonly catalogue: Catalogue
   readonly stores: Stores
+  readonly collections: ReadonlyMap<string, Collection>
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly logger: Logger
   readonly spoolDir: string
   /** Seconds that a link of an upload lives, 1 to 3600. */
@@ -316,7 +319,7 @@ export class Uploads {
       const { uploadId } = await store.createMultipart({
         key,
         contentType,
-        cacheControl,
+        cacheControl: this.#cacheControl(record),
         metadata: announcedMetadata(record, terms.sha256),
         signal: this.#stopping.signal,
       })
@@ -377,7 +380,7 @@ export class Uploads {
   #ticket(record: AssetRecord, arrived: readonly UploadedPart[] = []): UploadTicket {
     const store = this.#parts.stores.of(record.store)
     const { terms } = open(record)
-    if (terms.partSize === null) return signWhole(store, record, this.#signing)
+    if (terms.partSize === null) return signWhole(store, record, this.#cacheControl(record), this.#signing)
     return {
       strategy: 'multipart',
       partSize: terms.partSize,
@@ -385,6 +388,11 @@ export class Uploads {
       parts: signParts(store, record, firstMissing(terms, arrived), this.#signing),
       expiresAt: record.until ?? this.#parts.clock.now(),
     }
+  }
+
+  /** A collection that is declared no more is nobody's to read. */
+  #cacheControl({ collection }: AssetRecord): string {
+    return cacheControlOf(this.#parts.collections.get(collection) ?? { access: 'private' })
   }
 
   async #renewed(record: AssetRecord, actor: Actor, arrived: readonly UploadedPart[] = []) {
@@ -457,13 +465,13 @@ export class Uploads {
           key: content.key,
           sourceEtag: content.etag,
           size: content.size,
-          settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+          settings: { contentType, cacheControl: cacheControlOf(collection), metadata: objectMetadata(record, facts) },
           createOnly: false,
           signal,
         })
       }
       const type = { contentType, kind: kindOf(contentType) }
-      const stored = await confirm(this.#parts, record, { ...facts, type }, collection.keep, actor)
+      const stored = await confirm(this.#parts, record, { ...facts, type }, collection, actor)
       if (stored === undefined) throw gone()
       return settled(stored)
     } catch (error) {

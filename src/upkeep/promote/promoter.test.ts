@@ -46,7 +46,7 @@ describe.each(databases)('what fell back, on $name', ({ open }) => {
     disk = createMemoryStore()
     const local = { place, store: disk, requireRoom: async () => {} }
     stores = createStores({ primary: bucket, local, clock: systemClock })
-    promoter = new Promoter({ catalogue, stores, clock: systemClock, logger: silentLogger })
+    promoter = new Promoter({ catalogue, stores, collections: new Map(), clock: systemClock, logger: silentLogger })
   })
 
   const keep = (content?: string) => storedAsset(catalogue, disk, { place, ...(content ? { content } : {}) })

@@ -1,14 +1,15 @@
 import type { Actor, Catalogue } from '../../catalogue/index.ts'
 import type { Clock } from '../../clock.ts'
-import { cacheControl, factsFromObject, objectMetadata } from '../../intake/index.ts'
+import { cacheControlOf, factsFromObject, objectMetadata } from '../../intake/index.ts'
 import type { Logger } from '../../logger.ts'
-import { type AssetRecord, KeepsakeError } from '../../media/index.ts'
+import { type AssetRecord, type Collection, KeepsakeError } from '../../media/index.ts'
 import { isStoreFailure, type LocalStore, type ObjectBody, type ObjectStore, type Stores } from '../../stores/index.ts'
 import { eachOf } from '../each-of.ts'
 
 export type PromotionParts = {
   readonly catalogue: Catalogue
   readonly stores: Stores
+  readonly collections: ReadonlyMap<string, Collection>
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -123,7 +124,8 @@ export class Promoter {
     if (key === null || size === null || sha256 === null || contentType === null) {
       throw new KeepsakeError('internal', 'The row of a stored asset is not complete.')
     }
-    const { primary } = this.#parts.stores
+    const { collections, stores } = this.#parts
+    const { primary } = stores
     const call = signal ? { signal } : {}
     try {
       await primary.put({
@@ -133,7 +135,7 @@ export class Promoter {
         sha256,
         contentType,
         metadata: objectMetadata(asset, { size, sha256, width, height, duration }),
-        cacheControl,
+        cacheControl: cacheControlOf(collections.get(asset.collection) ?? { access: 'private' }),
         ...call,
       })
     } catch (error) {
