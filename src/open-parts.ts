@@ -88,6 +88,12 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       catalogue: createCatalogue(database),
       store,
       local,
+      bucketPlace: {
+        bucket: place.bucket,
+        region: place.region,
+        endpoint: place.endpoint,
+        embedded: config.objectStore.kind === 'embedded',
+      },
       openBucket: open,
       jobs,
       fetch,

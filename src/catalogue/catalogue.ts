@@ -100,6 +100,10 @@ export type StoredContent = {
   readonly duration: number | null
   /** Seconds until retention ends, from now, or null for ever; where the asset has no retention of its own. */
   readonly keep: number | null
+  /** In place of those that it was reserved with. */
+  readonly attributes?: Readonly<Record<string, string>>
+  /** The key that its client wrote to, where that is another one: it is retired. */
+  readonly inbox?: string | null
 }
 
 export type AssetFilter = {

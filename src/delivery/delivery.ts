@@ -21,6 +21,7 @@ export type DeliveryOptions = {
   readonly expiresIn?: number
   readonly download?: boolean
   readonly variant?: string
+  readonly fresh?: boolean
 }
 
 type Link = { readonly id: string; readonly url: string; readonly expiresAt: Date }
@@ -68,7 +69,7 @@ export class Delivery {
     actor: Actor,
   ): Promise<(Link | { id: string; code: string })[]> {
     const expiresIn = checkExpiresIn(options.expiresIn ?? this.#parts.expiresIn)
-    const linkOptions = { expiresIn, download: options.download ?? false }
+    const linkOptions = { expiresIn, download: options.download ?? false, fresh: options.fresh ?? false }
     const issued: IssuedUrl[] = []
     const links = records.map((record) => {
       if (record.state !== 'stored') return { id: record.id, code: 'asset_not_stored' }

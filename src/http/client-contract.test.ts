@@ -13,6 +13,9 @@ import { assetOutput, type assetPageOutput, type provenanceInput, type uploadInp
 type Same<One, Other> = [One] extends [Other] ? ([Other] extends [One] ? true : never) : never
 type Fits<One, Other> = [One] extends [Other] ? true : never
 
+/** For clients of another make: this one knows a file's size and sends every header. */
+type Foreign = 'plain' | 'sameType'
+
 const proofs: readonly true[] = [
   true satisfies Same<Asset, z.output<typeof assetOutput>>,
   true satisfies Same<keyof Asset, keyof z.output<typeof assetOutput>>,
@@ -21,7 +24,7 @@ const proofs: readonly true[] = [
   true satisfies Same<keyof Provenance, keyof z.input<typeof provenanceInput>>,
   true satisfies Fits<UploadOptions['attributes'], z.input<typeof uploadInput>['attributes']>,
   true satisfies Fits<Extract<keyof z.input<typeof uploadInput>, 'size' | 'sha256'>, 'size' | 'sha256'>,
-  true satisfies Fits<Exclude<keyof z.input<typeof uploadInput>, 'size' | 'sha256'>, keyof UploadOptions>,
+  true satisfies Fits<Exclude<keyof z.input<typeof uploadInput>, 'size' | 'sha256' | Foreign>, keyof UploadOptions>,
 ]
 
 /** Every word that the client may ask a list for. */

@@ -188,7 +188,17 @@ export const uploadInput = strict({
     description: 'What the file is said to be; the collection must accept it. The bytes decide in the end.',
     example: 'image/png',
   }),
-  size: z.int('must be a whole number of bytes').min(0).openapi({ description: 'Bytes, exactly.', example: 482_133 }),
+  size: z
+    .int('must be a whole number of bytes')
+    .min(0)
+    .optional()
+    .openapi({ description: 'Bytes, exactly. Only a `plain` upload may do without.', example: 482_133 }),
+  plain: z.boolean().optional().openapi({
+    description: 'For a client that sends the file and its `Content-Type`, and no other header. Always in one piece.',
+  }),
+  sameType: z.boolean().optional().openapi({
+    description: 'Refuse bytes of another type than was announced, although the collection takes it.',
+  }),
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
@@ -210,6 +220,10 @@ export const completeUploadInput = strict({
     .max(10_000)
     .optional()
     .openapi({ description: 'The ETags that the store answered, to be compared with what it has. May be left out.' }),
+  attributes: z
+    .record(z.string(), z.string())
+    .optional()
+    .openapi({ description: 'Those that were not known when the upload began; the key stays what it is.' }),
 }).openapi('CompleteUploadRequest')
 
 export const assetChangesInput = strict({

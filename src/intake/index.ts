@@ -31,6 +31,7 @@ export { fingerprintSource } from './source-fingerprint.ts'
 export { openSource } from './source-open.ts'
 export { type Spooled, type SpoolOptions, spool } from './spool.ts'
 export {
+  type Completion,
   dropParts,
   type NamedPart,
   type UploadedPart,

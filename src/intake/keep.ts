@@ -142,15 +142,16 @@ type Policy = Pick<Collection, 'keep' | 'replaceBy'>
 export async function confirm(
   parts: Pick<KeepParts, 'catalogue' | 'clock' | 'jobs'>,
   record: AssetRecord,
-  facts: ContentFacts & Pick<StoredContent, 'type'>,
+  facts: ContentFacts & Pick<StoredContent, 'type' | 'attributes' | 'inbox'>,
   policy: Policy | undefined,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
   const { catalogue, clock } = parts
-  const { size, sha256, width, height, duration, type } = facts
+  const { size, sha256, width, height, duration, type, attributes, inbox } = facts
+  const further = { ...(type ? { type } : {}), ...(attributes ? { attributes } : {}), ...(inbox ? { inbox } : {}) }
+  const content = { size, sha256, width, height, duration, keep: policy?.keep ?? null, ...further }
   for (let failures = 0; ; failures += 1) {
     try {
-      const content = { size, sha256, width, height, duration, keep: policy?.keep ?? null, ...(type ? { type } : {}) }
       const stored = await confirmOnce(parts, record, content, policy, actor)
       return stored ?? (await catalogue.get(record.id, { role: 'system' }))
     } catch (error) {

@@ -202,7 +202,7 @@ describe.each(databases)('what fell back, on $name', ({ open }) => {
       key: asset.key,
       kind: 'image',
       contentType: 'image/png',
-      terms: { size: 1, sha256: null, partSize: null, uploadId: null },
+      terms: { size: 1, sha256: null, partSize: null, uploadId: null, atMost: false, sameType: false, inbox: null },
     } as const
     for (const store of ['primary', place, elsewhere] as const) {
       await expect(catalogue.reserve(reservation({ upload: { ...upload, store } }), service)).rejects.toMatchObject({
@@ -219,13 +219,27 @@ describe.each(databases)('what fell back, on $name', ({ open }) => {
   })
 
   it('a ticket is moved under another key, once, and never that of an upload that is over', async () => {
-    const terms = { size: 10, sha256: null, partSize: null, uploadId: null }
+    const terms = {
+      size: 10,
+      sha256: null,
+      partSize: null,
+      uploadId: null,
+      atMost: true,
+      sameType: false,
+      inbox: 'in-1',
+    }
     const upload = { key: `k/${randomUUID()}`, kind: 'image', contentType: 'image/png', terms } as const
     const { asset } = await catalogue.reserve(reservation({ upload, sourceUrl: null }), service)
-    const to = { key: `${upload.key}-2`, store: place, lease: 3900 } as const
+    const to = { key: `${upload.key}-2`, inbox: `${upload.key}-in-2`, store: place, lease: 3900 } as const
     const moved = await catalogue.moveUpload(asset.id, 1, to, service)
-    expect(moved).toMatchObject({ attempt: 2, key: to.key, store: place, state: 'pending' })
-    expect(await dueKeys('primary')).toEqual([`primary ${upload.key}`])
+    expect(moved).toMatchObject({
+      attempt: 2,
+      key: to.key,
+      store: place,
+      state: 'pending',
+      upload: { inbox: to.inbox },
+    })
+    expect((await dueKeys('primary')).sort()).toEqual(['primary in-1', `primary ${upload.key}`])
     expect(await catalogue.moveUpload(asset.id, 1, { ...to, key: `${upload.key}-3` }, service)).toBeUndefined()
     // Back under the key that was given up: refused.
     expect(await catalogue.moveUpload(asset.id, 2, { ...to, key: upload.key }, service)).toBeUndefined()
