@@ -40,6 +40,7 @@ describe('without any setting', () => {
       imports: { allowHosts: [], allowHttp: false, giveUpAfter: 86_400 },
       urls: { expiresIn: 3600, baseUrl: null },
       http: { port: 8000, host: '127.0.0.1', apiKey: null, jwt: null },
+      fallback: null,
       webhooks: { endpoints: [], allowHosts: [] },
       upkeep: {},
       logLevel: 'info',
@@ -52,6 +53,35 @@ describe('without any setting', () => {
   test('empty texts count as not set', () => {
     const env = Object.fromEntries([...settingNames, ...Object.keys(aliases)].map((name) => [name, ' ']))
     expect(readEnvironment(env)).toEqual({})
+  })
+})
+
+describe('what is fallen back to', () => {
+  const fallbackOf = (env: Record<string, string>) => resolveConfig({ env: { ...aws, ...env } }).fallback
+
+  test('is nothing unless it is asked for', () => {
+    expect(fallbackOf({ KEEPSAKE_FALLBACK: 'false', KEEPSAKE_FALLBACK_PORT: '9000' })).toBeNull()
+    expect(fallbackOf({ KEEPSAKE_FALLBACK: 'true' })).toEqual({ port: null, publicEndpoint: null, minFree: 2 ** 30 })
+    const all = { KEEPSAKE_FALLBACK_PORT: '9000', KEEPSAKE_FALLBACK_MIN_FREE: '5 GiB' }
+    const publicEndpoint = 'https://media.example'
+    expect(
+      fallbackOf({ KEEPSAKE_FALLBACK: 'true', ...all, KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT: publicEndpoint }),
+    ).toEqual({ port: 9000, publicEndpoint, minFree: 5 * 2 ** 30 })
+    expect(
+      resolveConfig({ env: aws, config: { fallback: { enabled: true, minFree: '1 MiB' } } }).fallback,
+    ).toMatchObject({
+      minFree: 2 ** 20,
+    })
+  })
+
+  test('is warned of where it has no effect, or where nobody could reach it', () => {
+    expect(resolveConfig({ env: { KEEPSAKE_FALLBACK: 'true' } }).warnings).toEqual([
+      expect.stringContaining('no effect'),
+    ])
+    const open = { ...aws, KEEPSAKE_FALLBACK: 'true', HOST: '0.0.0.0' }
+    expect(resolveConfig({ env: open }).warnings).toEqual([
+      expect.stringContaining('KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT'),
+    ])
   })
 })
 
