@@ -23,20 +23,26 @@ export class ListedPage {
     this.#sizes = sizes
   }
 
-  static of(objects: readonly Pick<ListedObject, 'key' | 'size'>[]): ListedPage {
-    const text = objects.map(({ key }) => key).join('')
+  /** @param sizes Bytes, as many as there are keys. Taken over, not copied. */
+  static of(keys: readonly string[], sizes: Float64Array): ListedPage {
+    const text = keys.join('')
     const bytes = Buffer.from(text)
     const isAscii = bytes.length === text.length
-    const starts = new Uint32Array(objects.length + 1)
-    const sizes = new Float64Array(objects.length)
+    const starts = new Uint32Array(keys.length + 1)
     let end = 0
-    for (let index = 0; index < objects.length; index += 1) {
-      const { key = '', size = 0 } = objects[index] ?? {}
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] ?? ''
       end += isAscii ? key.length : Buffer.byteLength(key)
       starts[index + 1] = end
-      sizes[index] = size
     }
     return new ListedPage(bytes, isAscii ? 'latin1' : 'utf8', starts, sizes)
+  }
+
+  static ofObjects(objects: readonly Pick<ListedObject, 'key' | 'size'>[]): ListedPage {
+    return ListedPage.of(
+      objects.map(({ key }) => key),
+      Float64Array.from(objects, ({ size }) => size),
+    )
   }
 
   /** A text of its own, which keeps nothing else of the page alive. Undefined where there is none. */

@@ -77,9 +77,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     this.#release()
-    const [first] = this.#pieces
-    const bytes = this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces)
-    this.#resolve({ status: this.#status, headers: this.#headers, text: bytes?.toString('utf8') ?? '' })
+    this.#resolve({ status: this.#status, headers: this.#headers, text: textOf(this.#pieces, this.#size) })
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
@@ -101,6 +99,21 @@ class Exchange implements Dispatcher.DispatchHandler {
   #release(): void {
     this.#watch.signal.removeEventListener('abort', this.#abort)
   }
+}
+
+/** Where the pieces of an answer are put together. Pages of lists come by the thousand, each of some 300 KB. */
+let joined = Buffer.alloc(0)
+const longestKept = 1024 * 1024
+
+function textOf(pieces: readonly Buffer[], size: number): string {
+  const [first] = pieces
+  if (first === undefined) return ''
+  if (pieces.length === 1) return first.toString('utf8')
+  if (size > longestKept) return Buffer.concat(pieces, size).toString('utf8')
+  if (size > joined.length) joined = Buffer.allocUnsafeSlow(Math.min(size * 2, longestKept))
+  let at = 0
+  for (const piece of pieces) at += piece.copy(joined, at)
+  return joined.toString('utf8', 0, at)
 }
 
 /** Header values, each as one text. */
