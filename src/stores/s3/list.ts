@@ -4,47 +4,36 @@ import { checkObjectKey, compareObjectKeys } from '../object-key.ts'
 import type { ListedObject, ListOptions } from '../object-store.ts'
 import { emptySha256 } from './canonical.ts'
 import type { S3Client } from './client.ts'
-import { type ItemField, type Items, itemFields, noItems, plainItems, plainText } from './plain-items.ts'
-import { readXml } from './xml.ts'
+import { type ListXml, readListXml } from './list-entries.ts'
 
 const pageLimit = 16 * 1024 * 1024
 
 export type ListPage = { readonly objects: readonly ListedObject[]; readonly nextToken: string | undefined }
 
-/** What is made of a page. Nothing of its XML may be kept in `Page`, where that is to be small. */
+/** What is made of a page. Nothing of its bytes may be kept: they are used again. */
 type Reading<Page> = {
-  readonly fields: readonly ItemField[]
-  /** @param keys Decoded, as many as there are items. */
-  readonly page: (keys: readonly string[], items: Items, isRaw: boolean) => Page
+  readonly page: (xml: ListXml) => Page
+  readonly isInOrder: (page: Page, before: string | undefined) => boolean
   readonly lastKey: (page: Page) => string | undefined
 }
 
 const asObjects: Reading<readonly ListedObject[]> = {
-  fields: itemFields,
-  page: (keys, items, isRaw) =>
-    keys.map((key, index) => {
-      const lastModified = new Date(items.LastModified[index] ?? '')
-      if (Number.isNaN(lastModified.getTime())) throw unreadable('an entry has no proper LastModified')
-      const etag = items.ETag[index] ?? ''
-      return { key, size: sizeOf(items, index), etag: isRaw ? plainText(etag) : etag, lastModified }
-    }),
+  page: toObjects,
+  isInOrder: (objects, before) => {
+    let last = before
+    return objects.every(({ key }) => {
+      const isAfter = last === undefined || compareObjectKeys(last, key) < 0
+      last = key
+      return isAfter
+    })
+  },
   lastKey: (objects) => objects.at(-1)?.key,
 }
 
 const asKeys: Reading<ListedPage> = {
-  fields: ['Key', 'Size'],
-  page: (keys, items) =>
-    ListedPage.of(
-      keys,
-      Float64Array.from(keys, (_, index) => sizeOf(items, index)),
-    ),
+  page: toKeys,
+  isInOrder: (page, before) => page.isInOrder(before),
   lastKey: (page) => page.key(page.length - 1),
-}
-
-function sizeOf(items: Items, index: number): number {
-  const size = items.Size[index] ?? ''
-  if (!/^\d{1,15}$/.test(size)) throw unreadable('an entry has no proper Size')
-  return Number(size)
 }
 
 /** Every object, one by one. */
@@ -83,11 +72,12 @@ async function* readPages<Page>(
     const request = { method: 'GET', query, payloadHash: emptySha256, signal } as const
     const [before, sent]: [string | undefined, string | undefined] = [last, token]
     // Made here and not below: a generator keeps what it has named while it waits to be asked again.
-    const { page, nextToken } = await client.sendForText(request, pageLimit, (xml) => {
-      const { keys, items, isRaw, nextToken } = readItems(xml, reading.fields)
-      if (nextToken !== undefined && nextToken === sent) throw unreadable('it repeats a continuation token')
-      requireOrder(before, keys)
-      return { page: reading.page(keys, items, isRaw), nextToken }
+    const { page, nextToken } = await client.sendForBytes(request, pageLimit, (bytes) => {
+      const xml = readPage(bytes)
+      if (xml.nextToken !== undefined && xml.nextToken === sent) throw unreadable('it repeats a continuation token')
+      const page = reading.page(xml)
+      if (!reading.isInOrder(page, before)) throw unreadable('its keys are not in order')
+      return { page, nextToken: xml.nextToken }
     })
     last = reading.lastKey(page) ?? last
     yield page
@@ -95,66 +85,77 @@ async function* readPages<Page>(
   } while (token !== undefined)
 }
 
-function requireOrder(before: string | undefined, keys: readonly string[]): void {
-  let last = before
-  for (const key of keys) {
-    if (last !== undefined && compareObjectKeys(last, key) >= 0) throw unreadable('its keys are not in order')
-    last = key
-  }
-}
-
 /** One page of ListObjectsV2 with `encoding-type=url`. @throws {KeepsakeError} `store_unavailable` for anything else. */
-export function parseListPage(xml: string): ListPage {
-  const { keys, items, isRaw, nextToken } = readItems(xml, asObjects.fields)
-  return { objects: asObjects.page(keys, items, isRaw), nextToken }
+export function parseListPage(text: string): ListPage {
+  const xml = readPage(Buffer.from(text))
+  return { objects: toObjects(xml), nextToken: xml.nextToken }
 }
 
-type ReadItems = {
-  readonly keys: readonly string[]
-  readonly items: Items
-  /** Whether XML's entities are still in the items. */
-  readonly isRaw: boolean
-  readonly nextToken: string | undefined
+/** The same, of keys and sizes alone. */
+export function parseKeysPage(text: string): ListedPage {
+  return toKeys(readPage(Buffer.from(text)))
 }
 
-function readItems(xml: string, fields: readonly ItemField[]): ReadItems {
-  const plain = plainItems(xml, fields)
-  const items = plain?.items ?? noItems()
-  let root: string | undefined
-  let isEncoded = false
-  let isTruncated = false
-  let nextToken: string | undefined
-  let isInside = false
+function readPage(bytes: Buffer): ListXml {
+  let xml: ListXml
   try {
-    readXml(plain?.rest ?? xml, {
-      open(name) {
-        root ??= name
-        if (name !== 'Contents') return
-        isInside = true
-        for (const field of itemFields) items[field].push(undefined)
-      },
-      close(name, text) {
-        if (name === 'Contents') isInside = false
-        else if (isInside) {
-          const known = itemFields.find((it) => it === name)
-          if (known) items[known][items[known].length - 1] = text
-        } else if (name === 'EncodingType') isEncoded = text === 'url'
-        else if (name === 'IsTruncated') isTruncated = text === 'true'
-        else if (name === 'NextContinuationToken') nextToken = text
-      },
-    })
+    xml = readListXml(bytes)
   } catch (cause) {
     throw unreadable('it is malformed or cut off', cause)
   }
+  const { root, isTruncated, nextToken } = xml
   if (root !== 'ListBucketResult') throw unreadable('it is not a list')
   if (isTruncated && !nextToken) throw unreadable('it goes on without a continuation token')
-  const isRaw = plain !== undefined
-  const keys = items.Key.map((key) => {
-    if (!key) throw unreadable('an entry has no proper Key')
-    const text = isRaw ? plainText(key) : key
-    return isEncoded ? decodeKey(text) : text
-  })
-  return { keys, items, isRaw, nextToken: isTruncated ? nextToken : undefined }
+  return isTruncated ? xml : { ...xml, nextToken: undefined }
+}
+
+function toObjects(xml: ListXml): ListedObject[] {
+  const { entries } = xml
+  const objects: ListedObject[] = []
+  for (let index = 0; index < entries.count; index += 1) {
+    const lastModified = new Date(entries.text('LastModified', index))
+    if (Number.isNaN(lastModified.getTime())) throw unreadable('an entry has no proper LastModified')
+    objects.push({
+      key: keyOf(xml, index),
+      size: sizeOf(xml, index),
+      etag: entries.text('ETag', index),
+      lastModified,
+    })
+  }
+  return objects
+}
+
+function toKeys(xml: ListXml): ListedPage {
+  const { count, keyBytes } = xml.entries
+  const bytes = Buffer.allocUnsafeSlow(keyBytes)
+  const starts = new Uint32Array(count + 1)
+  const sizes = new Float64Array(count)
+  let end = 0
+  for (let index = 0; index < count; index += 1) {
+    end += xml.entries.copyKey(index, bytes, end) || writeKey(keyOf(xml, index), bytes, end)
+    starts[index + 1] = end
+    sizes[index] = sizeOf(xml, index)
+  }
+  return ListedPage.of(bytes, starts, sizes)
+}
+
+function writeKey(key: string, target: Buffer, at: number): number {
+  const written = target.write(key, at)
+  // Only what is no UTF-8 gets longer by being read.
+  if (written < Buffer.byteLength(key)) throw unreadable('a key is not encoded properly')
+  return written
+}
+
+function keyOf({ entries, isEncoded }: ListXml, index: number): string {
+  const key = entries.text('Key', index)
+  if (key === '') throw unreadable('an entry has no proper Key')
+  return isEncoded ? decodeKey(key) : key
+}
+
+function sizeOf({ entries }: ListXml, index: number): number {
+  const size = entries.text('Size', index)
+  if (!/^\d{1,15}$/.test(size)) throw unreadable('an entry has no proper Size')
+  return Number(size)
 }
 
 /** S3 encodes as HTML forms do, so a plus sign is a space (a real one comes as %2B). */
