@@ -271,9 +271,11 @@ function resolveWebhooks(pick: Pick, settings: EnvironmentSettings, problems: Pr
 function resolveUpkeep(pick: Pick): UpkeepConfig {
   const verify = pick((layer) => layer.upkeep?.verify)
   const cleanup = pick((layer) => layer.upkeep?.cleanup)
+  const reconcile = pick((layer) => layer.upkeep?.reconcile)
   return {
     ...(verify === undefined ? {} : { verify }),
     ...(cleanup === undefined ? {} : { cleanup }),
+    ...(reconcile === undefined ? {} : { reconcile }),
   }
 }
 
