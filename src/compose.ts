@@ -47,6 +47,8 @@ export type KeepsakeParts = {
   readonly collections: ReadonlyMap<string, Collection>
   /** A folder for imports that are too large for memory. */
   readonly spoolDir: string
+  /** A folder for the manifests of scheduled scans. Default: `spoolDir`. */
+  readonly manifestDir?: string
   readonly logger: Logger
   /** Seconds a link lives where the caller does not say. */
   readonly expiresIn: number

@@ -100,6 +100,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       clock: systemClock,
       collections: config.collections,
       spoolDir: folder.spool,
+      manifestDir: folder.path('reconcile'),
       logger,
       uploads: config.uploads,
       expiresIn: config.urls.expiresIn,

@@ -105,6 +105,17 @@ describe('how the bucket is to be set up', () => {
     })
   })
 
+  test('lets those pages in that may call the API, in prod over https alone, unless it says others', () => {
+    const corsOrigins = ['https://app.example', 'http://localhost:5173']
+    const originsOf = (config: KeepsakeConfig) => resolveConfig({ env: {}, config }).bucket.origins
+    const s3 = { bucket: 'media' }
+    expect(originsOf({ http: { corsOrigins } })).toEqual(corsOrigins)
+    expect(originsOf({ http: { corsOrigins }, s3 })).toEqual(['https://app.example'])
+    expect(originsOf({ http: { corsOrigins }, s3, bucket: { env: 'dev' } })).toEqual(corsOrigins)
+    expect(originsOf({ http: { corsOrigins }, s3, bucket: { origins: [] } })).toEqual([])
+    expect(originsOf({ s3 })).toBeUndefined()
+  })
+
   test('is refused where it is none, by its name', () => {
     const { message } = errorOf(() =>
       resolveConfig({ env: { KEEPSAKE_BUCKET_ENV: 'test' }, config: { bucket: { tempDays: 0, account: '12' } } }),

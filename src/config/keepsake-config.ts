@@ -137,6 +137,18 @@ export const configSchema = z.strictObject({
           collection: value.anyText.optional(),
         })
         .optional(),
+      reconcile: z
+        .preprocess(
+          (given) => (typeof given === 'string' ? { cron: given } : given),
+          z.strictObject({
+            cron: value.cron,
+            prefix: value.keyPrefix.optional(),
+            hashes: value.flag.optional(),
+            apply: value.flag.optional(),
+            maxObjects: value.wholeCount.optional(),
+          }),
+        )
+        .optional(),
     })
     .optional(),
   logLevel: value.logLevel.optional(),
@@ -312,6 +324,20 @@ export type KeepsakeConfig = {
       readonly owner?: string
       readonly collection?: string
     }
+    /** Just the expression stands for a scan of the whole bucket, which changes nothing. */
+    readonly reconcile?:
+      | string
+      | {
+          readonly cron: string
+          /** Ends with a slash. Default: the whole bucket. */
+          readonly prefix?: string
+          /** Compare the hash that each object states: a request each. Default: false. */
+          readonly hashes?: boolean
+          /** Act upon what is found. Default: false. */
+          readonly apply?: boolean
+          /** The brake: with more orphans than that nothing is acted upon. Default: 1000. */
+          readonly maxObjects?: number
+        }
   }
   /** Default: info. */
   readonly logLevel?: (typeof value.logLevels)[number]

@@ -64,6 +64,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
   const databaseUrl = pick((layer) => layer.databaseUrl)
   const apiKey = pick((layer) => layer.http?.apiKey)
   const objectStore = resolveStore(pick, settings, problems)
+  const corsOrigins = pick((layer) => layer.http?.corsOrigins) ?? []
   const cloudfront = resolveCloudFront(pick, sources.cwd ?? process.cwd(), problems)
   const config: ResolvedConfig = {
     dataDir: resolve(sources.cwd ?? process.cwd(), pick((layer) => layer.dataDir) ?? '.keepsake'),
@@ -71,7 +72,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
       databaseUrl === undefined ? { kind: 'pglite' } : { kind: 'postgres', connectionString: new Secret(databaseUrl) },
     objectStore,
     fallback: resolveFallback(pick),
-    bucket: resolveBucketSettings(layers),
+    bucket: resolveBucketSettings(layers, objectStore, corsOrigins),
     collections: resolveCollections(layers, problems),
     extensions: resolveExtensions(
       layers,
@@ -101,7 +102,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
       port: pick((layer) => layer.http?.port) ?? 8000,
       host: pick((layer) => layer.http?.host) ?? '127.0.0.1',
       apiKey: apiKey === undefined ? null : new Secret(apiKey),
-      corsOrigins: pick((layer) => layer.http?.corsOrigins) ?? [],
+      corsOrigins,
       jwt: resolveJwt(pick),
     },
     webhooks: {
@@ -205,9 +206,22 @@ function resolveFallback(pick: Pick): FallbackConfig | null {
   }
 }
 
-/** Field by field; what belongs together is checked where it is made use of. */
-function resolveBucketSettings(layers: readonly ParsedConfig[]): ParsedBucketSettings {
-  return Object.assign({}, ...layers.toReversed().map(({ bucket }) => withoutUndefined(bucket ?? {})))
+/**
+ * Field by field; what belongs together is checked where it is made use of. Pages that may call the API may use the
+ * bucket too, unless it is said otherwise: those that a bucket in prod takes, which is none over plain http.
+ */
+function resolveBucketSettings(
+  layers: readonly ParsedConfig[],
+  { kind }: S3Config | EmbeddedS3Config,
+  corsOrigins: readonly string[],
+): ParsedBucketSettings {
+  const settings: ParsedBucketSettings = Object.assign(
+    {},
+    ...layers.toReversed().map(({ bucket }) => withoutUndefined(bucket ?? {})),
+  )
+  if (settings.origins !== undefined || corsOrigins.length === 0) return settings
+  const isProd = (settings.env ?? (kind === 'embedded' ? 'dev' : 'prod')) === 'prod'
+  return { ...settings, origins: corsOrigins.filter((origin) => !isProd || origin.startsWith('https:')) }
 }
 
 function withoutUndefined(values: object): object {
@@ -257,9 +271,11 @@ function resolveWebhooks(pick: Pick, settings: EnvironmentSettings, problems: Pr
 function resolveUpkeep(pick: Pick): UpkeepConfig {
   const verify = pick((layer) => layer.upkeep?.verify)
   const cleanup = pick((layer) => layer.upkeep?.cleanup)
+  const reconcile = pick((layer) => layer.upkeep?.reconcile)
   return {
     ...(verify === undefined ? {} : { verify }),
     ...(cleanup === undefined ? {} : { cleanup }),
+    ...(reconcile === undefined ? {} : { reconcile }),
   }
 }
 

@@ -82,6 +82,13 @@ export type UpkeepConfig = {
     readonly owner?: string | undefined
     readonly collection?: string | undefined
   }
+  readonly reconcile?: {
+    readonly cron: string
+    readonly prefix?: string | undefined
+    readonly hashes?: boolean | undefined
+    readonly apply?: boolean | undefined
+    readonly maxObjects?: number | undefined
+  }
 }
 
 /** Everything decided: plain data, with secrets wrapped. */

@@ -206,6 +206,11 @@ export const hostList = described(
     'without a scheme, a path or a wildcard',
 )
 
+export const keyPrefix = described(
+  z.string().regex(/^.+\/$/s),
+  "a prefix of keys that ends with a slash, such as 'exports/'",
+)
+
 /** Five fields, or six with seconds in front; pg-boss, which reads it, judges the rest. */
 export const cron = described(
   z

@@ -1,4 +1,6 @@
 import { Gauge, type Registry } from 'prom-client'
+import { z } from 'zod'
+import { findingKinds } from '../upkeep/index.ts'
 import type { Keepsake } from '../verbs.ts'
 import { withDeadline } from './with-deadline.ts'
 
@@ -6,6 +8,8 @@ const deadline = 5_000
 
 /** What verify found, when each kind of upkeep ran last, and what waits to be delivered. */
 type UpkeepState = Awaited<ReturnType<Keepsake['upkeepState']>>
+
+const scanFindings = z.looseObject({ findings: z.record(z.string(), z.number()) })
 
 export function addUpkeepMetrics(registry: Registry, keepsake: Pick<Keepsake, 'upkeepState' | 'webhooks'>): void {
   const registers = [registry]
@@ -30,6 +34,20 @@ export function addUpkeepMetrics(registry: Registry, keepsake: Pick<Keepsake, 'u
       for (const { name, endedAt, detail } of state?.runs ?? []) {
         this.set({ work: name, outcome: 'problem' in detail ? 'failed' : 'done' }, endedAt.getTime() / 1000)
       }
+    },
+  })
+  new Gauge({
+    name: 'keepsake_reconcile_findings',
+    help: 'What the last scheduled scan found, by kind.',
+    labelNames: ['kind'],
+    registers,
+    async collect() {
+      const state = await read()
+      this.reset()
+      const run = state?.runs.find(({ name }) => name === 'reconcile')
+      const scanned = scanFindings.safeParse(run?.detail)
+      if (!scanned.success) return
+      for (const kind of findingKinds) this.set({ kind }, scanned.data.findings[kind] ?? 0)
     },
   })
   new Gauge({

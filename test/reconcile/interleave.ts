@@ -49,7 +49,7 @@ const catalogueCalls = new Set<string>(
       'dropMove',
       'beginRestore',
     ],
-    ['finishRestore', 'getQuarantined', 'noteHealth'],
+    ['finishRestore', 'getQuarantined', 'markHealth'],
   ].flat(),
 )
 const storeCalls = new Set(['put', 'head', 'delete', 'copy'])

@@ -30,14 +30,16 @@ export async function recover(
   if (found === undefined) return { outcome: 'skipped', reason: 'the object is there, as the catalogue says' }
   const by = { by: 'reconcile' }
   switch (found.kind) {
-    case 'missing':
-      await catalogue.noteHealth(record, 'missing', by, actor)
-      return (await bringBack(parts, record, actor, signal)) ?? { outcome: 'marked', reason: 'missing' }
+    case 'missing': {
+      // What was marked before stays as it was read.
+      const marked = (await catalogue.markHealth(record, 'missing', by, actor)) ?? record
+      return (await bringBack(parts, marked, actor, signal)) ?? { outcome: 'marked', reason: 'missing' }
+    }
     case 'mismatch':
-      await catalogue.noteHealth(record, 'corrupt', { ...by, field: found.field }, actor)
+      await catalogue.markHealth(record, 'corrupt', { ...by, field: found.field }, actor)
       return { outcome: 'marked', reason: `corrupt: ${found.field} is ${found.found}, not ${found.expected}` }
     default:
-      await catalogue.noteHealth(record, 'ok', by, actor)
+      await catalogue.markHealth(record, 'ok', by, actor)
       return { outcome: 'recovered', reason: 'the object is there again' }
   }
 }
@@ -63,7 +65,7 @@ async function bringBack(
       if (KeepsakeError.is(error, 'content_mismatch', 'content_truncated', 'object_missing')) continue
       if (!KeepsakeError.is(error, 'object_exists')) throw error
     }
-    await catalogue.noteHealth(record, 'ok', { by: 'reconcile', from: source.name }, actor)
+    await catalogue.markHealth(record, 'ok', { by: 'reconcile', from: source.name }, actor)
     return { outcome: 'recovered', reason: `from ${source.name}` }
   }
   return undefined
