@@ -9,7 +9,7 @@ import {
 } from './catalogue/index.ts'
 import { systemClock } from './clock.ts'
 import type { KeepsakeParts } from './compose.ts'
-import type { EmbeddedS3Config, ResolvedConfig, S3Config } from './config/index.ts'
+import type { EmbeddedS3Config, ReplicaConfig, ResolvedConfig, S3Config } from './config/index.ts'
 import { type DataFolder, openDataFolder, preferredPort } from './data-folder/index.ts'
 import type { BucketPlace } from './doctor/index.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
@@ -69,6 +69,7 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     opened(post, () => post.close())
     const webhooks = { post, endpoints: parseEndpoints(config.webhooks.endpoints.map(revealed), post) }
     const { store, place, open, publicUrl } = await openStore(config.objectStore, config, folder, closers)
+    const replica = config.replica === null ? null : await openReplica(config.replica)
     // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
     const queue = queueDatabase(database, config)
     const jobs = await createJobs({
@@ -77,13 +78,15 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       concurrency: jobsAtOnce,
       schedules: Object.keys(config.upkeep).length > 0,
     }).catch(async (error: unknown) => {
-      await store.close()
+      await Promise.all([store.close(), replica?.close()])
       throw error
     })
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
       openBucket: open,
+      replica,
+      ...(config.replica === null ? {} : { replication: config.replica }),
       jobs,
       fetch,
       clock: systemClock,
@@ -188,6 +191,21 @@ async function openBucket(store: S3Config): Promise<OpenedStore> {
     publicUrl: null,
     place: { ...place, credentials: typeof credentials === 'function' ? credentials : () => credentials },
   }
+}
+
+/** By a name that tells it from every other: what is known of one says nothing of another. */
+function openReplica(config: ReplicaConfig): Promise<ObjectStore> {
+  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, profile } = config
+  return openS3Store({
+    bucket,
+    region,
+    ...(endpoint === null ? {} : { endpoint }),
+    ...(publicEndpoint === null ? {} : { publicEndpoint }),
+    forcePathStyle,
+    ...(provider === null ? {} : { provider }),
+    credentials: credentialsOf(config, profile),
+    name: `s3://${bucket} (${endpoint ?? region})`,
+  })
 }
 
 function credentialsOf({ credentials }: S3Config, profile: string | null): Credentials | CredentialsProvider {

@@ -7,6 +7,7 @@ import { promotionQueries } from './promotions.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { rebuildQueries } from './rebuild.ts'
 import { reconcileQueries } from './reconcile.ts'
+import { replicaQueries } from './replicas.ts'
 import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { retentionQueries } from './retention.ts'
@@ -49,5 +50,6 @@ export function createCatalogue(database: Database): Catalogue {
     ...webhookQueries(database),
     ...moveQueries(database),
     ...promotionQueries(database),
+    ...replicaQueries(database),
   }
 }

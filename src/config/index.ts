@@ -11,5 +11,12 @@ export {
 } from './environment.ts'
 export { defineConfig, type ExtensionSettings, type KeepsakeConfig } from './keepsake-config.ts'
 export { type ConfigSources, resolveConfig } from './resolve-config.ts'
-export type { CloudFrontConfig, EmbeddedS3Config, JwtConfig, ResolvedConfig, S3Config } from './resolved-config.ts'
+export type {
+  CloudFrontConfig,
+  EmbeddedS3Config,
+  JwtConfig,
+  ReplicaConfig,
+  ResolvedConfig,
+  S3Config,
+} from './resolved-config.ts'
 export { Secret } from './secret.ts'

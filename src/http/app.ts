@@ -25,6 +25,7 @@ import { addLinkRoutes } from './routes/links.ts'
 import { addMoveRoutes } from './routes/moves.ts'
 import { addRebuildRoute } from './routes/rebuild.ts'
 import { addReconcileRoutes } from './routes/reconcile.ts'
+import { addReplicaRoutes } from './routes/replica.ts'
 import { addReportRoute } from './routes/report.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addUppyRoutes } from './routes/uppy.ts'
@@ -110,6 +111,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addRebuildRoute(app, keepsake)
   addVerifyRoute(app, keepsake)
   addCleanupRoute(app, keepsake)
+  addReplicaRoutes(app, keepsake)
   addWebhookRoutes(app, keepsake)
   addReconcileRoutes(app, keepsake)
   addDoctorRoute(app, keepsake)

@@ -16,7 +16,9 @@ export type Metrics = {
 const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const countDeadline = 5_000
 
-export function createMetrics(keepsake: Pick<Keepsake, 'countByState' | 'upkeepState' | 'webhooks'>): Metrics {
+export function createMetrics(
+  keepsake: Pick<Keepsake, 'countByState' | 'upkeepState' | 'webhooks' | 'replica'>,
+): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const requests = new Histogram({

@@ -6,6 +6,7 @@ import { sql as reportAndRebuild } from './0005-report-and-rebuild.ts'
 import { sql as reopenedImports } from './0006-reopened-imports.ts'
 import { sql as moves } from './0007-moves.ts'
 import { sql as fallback } from './0008-fallback.ts'
+import { sql as replicas } from './0009-replicas.ts'
 
 export type Migration = { readonly id: number; readonly name: string; readonly sql: string }
 
@@ -19,4 +20,5 @@ export const migrations: readonly Migration[] = [
   { id: 6, name: 'reopened imports', sql: reopenedImports },
   { id: 7, name: 'moves', sql: moves },
   { id: 8, name: 'fallback', sql: fallback },
+  { id: 9, name: 'replicas', sql: replicas },
 ]
