@@ -138,8 +138,8 @@ export class Replicator {
         for (const key of keys) this.#held.add(key)
         try {
           for (const asset of assets) {
-            const failed = goesOn() ? await this.#copyOne(replica, asset, signal) : await this.#giveBack(replica, asset)
-            failures = failed === 'by the store' ? failures + 1 : 0
+            if (goesOn()) failures = (await this.#copyOne(replica, asset, signal)) ? failures + 1 : 0
+            else await this.#giveBack(replica, asset)
           }
         } finally {
           for (const key of keys) this.#held.delete(key)
@@ -155,7 +155,8 @@ export class Replicator {
     }
   }
 
-  async #copyOne(replica: ObjectStore, asset: AssetRecord, signal: AbortSignal): Promise<'by the store' | undefined> {
+  /** @returns Whether a store failed, so that the next one would fare no better. */
+  async #copyOne(replica: ObjectStore, asset: AssetRecord, signal: AbortSignal): Promise<boolean> {
     const { catalogue, collections, stores, logger } = this.#parts
     const key = asset.key ?? ''
     try {
@@ -168,19 +169,22 @@ export class Replicator {
         await copyAsset(asset, { from: stores.of(asset.store), to: replica, collection, signal })
       }
       await catalogue.finishReplica(replica.name, key)
-      return undefined
+      return false
     } catch (error) {
-      if (signal.aborted) return this.#giveBack(replica, asset)
+      if (signal.aborted) {
+        await this.#giveBack(replica, asset)
+        return false
+      }
       const problem = KeepsakeError.from(error)
       logger.debug({ asset: asset.id, code: problem.code, err: problem }, 'an asset was not copied to the replica')
       const { code, message } = problem
       await catalogue.postponeReplica(replica.name, key, retryAfter, { code, message })
-      return isStoreFailure(problem) ? 'by the store' : undefined
+      return isStoreFailure(problem)
     }
   }
 
   /** Not tried: the next round, or another process, may take it at once. */
-  async #giveBack(replica: ObjectStore, { key }: AssetRecord): Promise<undefined> {
+  async #giveBack(replica: ObjectStore, { key }: AssetRecord): Promise<void> {
     await this.#parts.catalogue.postponeReplica(replica.name, key ?? '', 0, null)
   }
 
