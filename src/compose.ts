@@ -8,7 +8,7 @@ import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
 import { createMoving } from './moving/index.ts'
-import { createStores, type LocalStore, type ObjectStore } from './stores/index.ts'
+import { createStores, type LocalStore, type ObjectStore, type Stores } from './stores/index.ts'
 import {
   announcing,
   Courier,
@@ -16,6 +16,8 @@ import {
   createReconcile,
   createReplica,
   createWebhooks,
+  LocalUpkeep,
+  Promoter,
   type ReplicaSettings,
   Replicator,
   rebuild,
@@ -41,6 +43,8 @@ export type KeepsakeParts = {
   readonly replica?: ObjectStore | null
   /** How the replica is kept. Default: copied by Keepsake, deletes follow after a week. */
   readonly replication?: ReplicaSettings
+  /** Seconds between looks at what fell back. Default: 5. */
+  readonly promoteEvery?: number
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
   readonly clock: Clock
@@ -92,7 +96,9 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   const intake = new Intake(parts)
   const uploads = new Uploads(parts)
   const uploadSweep = new UploadSweep(parts)
-  const upkeep = { ...parts, intake, uploads }
+  const promoter = new Promoter(parts)
+  const upkeep = { ...parts, intake, uploads, promoter }
+  const localUpkeep = new LocalUpkeep(upkeep)
   const verbParts = { ...parts, intake, uploads, delivery: new Delivery(parts) }
   const doctor = new Doctor({
     ...parts,
@@ -113,12 +119,15 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
       sweep: async (signal) => {
         await uploadSweep.run(signal)
         await sweep(upkeep, signal)
+        await catalogue.forgetDeliveries()
+        await localUpkeep.look(signal)
       },
     })
     for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {})) {
       await jobs.schedule(name, cron, work)
     }
     replicator.start()
+    localUpkeep.start()
   } catch (error) {
     await courier.stop(0)
     throw error
@@ -132,6 +141,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   }
   const close = async (grace: number | undefined) => {
     await doctor.close()
+    await localUpkeep.stop()
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
     await drain(grace)
     await jobs.stop()
@@ -161,13 +171,18 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     collections,
     reconcile: createReconcile({ ...parts, recoverySources: replicaSource(parts) }),
     replica,
-    check: () =>
-      Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => stores.primary.check())]),
+    check: () => checkParts(given, stores),
     doctor: (options) => doctor.run(options),
     countByState: () => catalogue.countByState(),
     upkeepState: async () => ({ ...(await catalogue.healthFacts()), runs: await catalogue.lastRuns() }),
     verify: (request = {}, run = {}) => verify(parts, request, run.actor ?? { role: 'service' }, run),
     cleanup: (request, run = {}) => cleanUp(parts, request, run.actor ?? { role: 'service' }, run),
+    promote: (options) => promoter.run(options),
+    fallbackState: async () => ({
+      circuit: stores.circuit(),
+      local: await catalogue.localFacts(),
+      place: stores.local?.place ?? null,
+    }),
     webhooks: createWebhooks({ catalogue, courier, endpoints }),
     drain: () => drain(),
     close: ({ grace } = {}) => {
@@ -186,6 +201,44 @@ function openWebhooks({ catalogue, clock, logger, webhooks }: KeepsakeParts) {
     courier,
     catalogue: endpoints.length === 0 ? catalogue : announcing(catalogue, () => courier.wake()),
   }
+}
+
+/** Seconds that a part gets to answer: one that hangs must not keep a probe from hearing of the others. */
+const partDeadline = 4
+
+function checkParts({ clock, checkCatalogue }: KeepsakeParts, { primary, local }: Stores): Promise<PartHealth[]> {
+  const inTime = (check: (signal: AbortSignal) => Promise<void>) => async () => {
+    const done = new AbortController()
+    const late = new AbortController()
+    const lateness = clock.sleep(partDeadline, done.signal).then(() => {
+      late.abort()
+      throw new KeepsakeError('timeout', `No answer within ${partDeadline} seconds.`)
+    })
+    lateness.catch(() => {})
+    try {
+      await Promise.race([check(late.signal), lateness])
+    } finally {
+      done.abort()
+    }
+  }
+  return Promise.all([
+    health('catalogue', inTime(checkCatalogue)),
+    health(
+      'primary',
+      inTime((signal) => primary.check({ signal })),
+    ),
+    ...(local
+      ? [
+          health(
+            'local',
+            inTime(async (signal) => {
+              await local.requireRoom(0)
+              await local.store.check({ signal })
+            }),
+          ),
+        ]
+      : []),
+  ])
 }
 
 async function health(name: string, check: () => Promise<void>): Promise<PartHealth> {

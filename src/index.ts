@@ -48,6 +48,9 @@ export type {
   CleanupRequest,
   CleanupResult,
   MonthlyCost,
+  PromotionOptions,
+  PromotionProgress,
+  PromotionResult,
   RebuildProgress,
   RebuildRequest,
   RebuildResult,
@@ -65,6 +68,7 @@ export type {
 } from './upkeep/index.ts'
 export type {
   AssetUrl,
+  FallbackState,
   ImportRequest,
   ListRequest,
   NamedPart,

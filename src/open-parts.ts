@@ -9,7 +9,7 @@ import {
 } from './catalogue/index.ts'
 import { systemClock } from './clock.ts'
 import type { KeepsakeParts } from './compose.ts'
-import type { EmbeddedS3Config, ReplicaConfig, ResolvedConfig, S3Config } from './config/index.ts'
+import type { EmbeddedS3Config, FallbackConfig, ReplicaConfig, ResolvedConfig, S3Config } from './config/index.ts'
 import { type DataFolder, openDataFolder, preferredPort } from './data-folder/index.ts'
 import type { BucketPlace } from './doctor/index.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
@@ -18,10 +18,12 @@ import { createJobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { KeepsakeError, publicPrefixes } from './media/index.ts'
 import { openCdn } from './open-cdn.ts'
+import { fallbackBucket, openLocalStore } from './open-fallback.ts'
 import {
   awsCredentials,
   type Credentials,
   type CredentialsProvider,
+  type LocalStore,
   type ObjectStore,
   openS3Store,
 } from './stores/index.ts'
@@ -53,7 +55,8 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
   try {
     const { cloudfront } = config.delivery
     const cdn = cloudfront === null ? undefined : await openCdn(cloudfront)
-    const exclusive = config.database.kind === 'pglite' || config.objectStore.kind === 'embedded'
+    const fallback = config.objectStore.kind === 's3' ? config.fallback : null
+    const exclusive = config.database.kind === 'pglite' || config.objectStore.kind === 'embedded' || fallback !== null
     const folder = await openDataFolder(config.dataDir, { exclusive })
     opened(folder, () => folder.close())
     const database = await openDatabase(config, folder, logger)
@@ -69,21 +72,23 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     opened(post, () => post.close())
     const webhooks = { post, endpoints: parseEndpoints(config.webhooks.endpoints.map(revealed), post) }
     const { store, place, open, publicUrl } = await openStore(config.objectStore, config, folder, closers)
-    const replica = config.replica === null ? null : await openReplica(config.replica)
-    // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
+    opened(store, () => store.close())
+    const local = fallback && (await openFallback(fallback, config, folder, closers))
+    if (local) opened(local.store, () => local.store.close())
+    const replica = config.replica && (await openReplica(config.replica))
+    if (replica) opened(replica, () => replica.close())
+    // Last: whoever composes the parts stops the queue, and nothing may fail in between.
     const queue = queueDatabase(database, config)
     const jobs = await createJobs({
       database: queue,
       logger,
       concurrency: jobsAtOnce,
       schedules: Object.keys(config.upkeep).length > 0,
-    }).catch(async (error: unknown) => {
-      await Promise.all([store.close(), replica?.close()])
-      throw error
     })
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
+      local,
       openBucket: open,
       replica,
       ...(config.replica === null ? {} : { replication: config.replica }),
@@ -170,6 +175,20 @@ async function openStore(
   return { store: await open(bucket), place: { ...place, credentials: () => credentials }, open, publicUrl }
 }
 
+async function openFallback(
+  fallback: FallbackConfig,
+  config: ResolvedConfig,
+  folder: DataFolder,
+  closers: (() => Promise<unknown>)[],
+): Promise<LocalStore> {
+  const { port, publicEndpoint, minFree } = fallback
+  const credentials = await folder.embeddedS3Credentials()
+  const server = await startStore({ port, bucket: fallbackBucket }, config, folder, credentials, fallbackPlace)
+  closers.push(() => server.close())
+  const endpoint = `http://${reachable(config.http.host)}:${server.port}`
+  return openLocalStore({ server, endpoint, publicEndpoint, credentials, dir: folder.path(fallbackPlace.dir), minFree })
+}
+
 async function openBucket(store: S3Config): Promise<OpenedStore> {
   const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack, profile } = store
   const credentials = credentialsOf(store, profile)
@@ -220,22 +239,27 @@ function credentialsOf({ credentials }: S3Config, profile: string | null): Crede
 /** Under which a data folder remembers where its embedded S3 listens. */
 export const portName = 'embedded-s3-port'
 
+const mainPlace = { dir: 'objects', portName, setting: 'KEEPSAKE_S3_PORT' } as const
+const fallbackPlace = { dir: 'fallback', portName: 'fallback-port', setting: 'KEEPSAKE_FALLBACK_PORT' } as const
+
 /** Starts the embedded S3 where it was the last time, so that links that were given still open after a restart. */
 export async function startStore(
-  store: EmbeddedS3Config,
+  store: Pick<EmbeddedS3Config, 'port' | 'bucket'>,
   config: ResolvedConfig,
   folder: DataFolder,
   credentials: { accessKeyId: string; secretAccessKey: string },
+  place: typeof mainPlace | typeof fallbackPlace = mainPlace,
 ): Promise<EmbeddedS3> {
   const { host } = config.http
-  const port = store.port ?? (await preferredPort(await folder.recall(portName, z.int()), host))
+  const port = store.port ?? (await preferredPort(await folder.recall(place.portName, z.int()), host))
   const options = {
-    dir: folder.path('objects'),
+    dir: folder.path(place.dir),
     host,
     credentials,
     buckets: [store.bucket],
     origins: config.http.corsOrigins,
-    publicPrefixes: publicPrefixes(config.collections.values()),
+    // What fell back is read by signed links alone.
+    publicPrefixes: place === mainPlace ? publicPrefixes(config.collections.values()) : [],
   }
   const server = await startEmbeddedS3({ ...options, port })
     .catch((error: unknown) => {
@@ -249,11 +273,11 @@ export async function startStore(
       throw new KeepsakeError(
         'invalid_setting',
         `The embedded S3 cannot listen at ${host}, port ${port === 0 ? 'any' : port}: ${why}. ` +
-          'Choose another HOST or KEEPSAKE_S3_PORT.',
+          `Choose another HOST or ${place.setting}.`,
         { cause: error },
       )
     })
-  await folder.remember(portName, server.port)
+  await folder.remember(place.portName, server.port)
   return server
 }
 

@@ -1,13 +1,16 @@
-import type { Actor, AuditEntry, AuditFilter, HealthFacts, UpkeepRun } from './catalogue/index.ts'
+import type { Actor, AuditEntry, AuditFilter, HealthFacts, LocalFacts, UpkeepRun } from './catalogue/index.ts'
 import type { DoctorOptions, Report as DoctorReport } from './doctor/index.ts'
 import type { ImportRequest, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket } from './intake/index.ts'
-import type { Asset, AssetState, Collection, KeepsakeError, MediaKind } from './media/index.ts'
+import type { Asset, AssetState, Collection, KeepsakeError, LocalPlace, MediaKind } from './media/index.ts'
 import type { Moving } from './moving/index.ts'
+import type { CircuitState } from './stores/index.ts'
 import type {
   AssetChanges,
   CleanupProgress,
   CleanupRequest,
   CleanupResult,
+  PromotionOptions,
+  PromotionResult,
   RebuildProgress,
   RebuildRequest,
   RebuildResult,
@@ -138,6 +141,16 @@ export type PartHealth = {
   readonly message?: string
 }
 
+/** Where Keepsake stands with its bucket. */
+export type FallbackState = {
+  /** The bucket's circuit; null where there is nothing to fall back to. */
+  readonly circuit: { readonly state: CircuitState; readonly since: Date } | null
+  /** This process's own local store. */
+  readonly place: LocalPlace | null
+  /** Of all instances. */
+  readonly local: readonly LocalFacts[]
+}
+
 /**
  * A running Keepsake. Its own verbs act as the service: any owner. Use {@link as} to act for one.
  */
@@ -154,7 +167,7 @@ export interface Keepsake extends Verbs {
   /** Existing media on its way in: a folder, or another bucket. */
   readonly moving: Moving
 
-  /** The state of the parts behind: `catalogue` and `primary`. */
+  /** The state of the parts behind: `catalogue`, `primary` and, where there is something to fall back to, `local`. */
   check(): Promise<readonly PartHealth[]>
 
   /**
@@ -176,6 +189,16 @@ export interface Keepsake extends Verbs {
    * @throws `invalid_request` where `only` names a check that there is not.
    */
   doctor(options?: DoctorOptions): Promise<DoctorReport>
+
+  /**
+   * Moves what fell back to the local store to the bucket, now; it happens by itself as soon as the bucket is back.
+   *
+   * @throws `store_unavailable`, `timeout`, `store_denied` where the bucket fails; what was moved before stays moved.
+   */
+  promote(options?: PromotionOptions): Promise<PromotionResult>
+
+  /** Whether the bucket is in use, and what waits to be moved to it, by the local store where it lies. */
+  fallbackState(): Promise<FallbackState>
 
   /** How many assets are in each state. */
   countByState(): Promise<Readonly<Record<AssetState, number>>>

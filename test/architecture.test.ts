@@ -13,7 +13,10 @@ const floors: readonly (readonly string[])[] = [
   ['media', 'clock.ts', 'logger.ts', 'version.ts'],
   ['embedded-s3', 'logging', 'stores', 'catalogue', 'jobs', 'data-folder', 'config'],
   ['intake', 'delivery', 'upkeep', 'bucket', 'doctor', 'moving'],
-  ['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-cdn.ts', 'open-parts.ts', 'open-bucket.ts', 'testing.ts'],
+  [
+    ...['verbs.ts', 'bound-verbs.ts', 'compose.ts', 'open-cdn.ts', 'open-parts.ts', 'open-fallback.ts'],
+    ...['open-bucket.ts', 'testing.ts'],
+  ],
   ['http', 'console', 'demo'],
   ['extension.ts', 'keepsake.ts', 'index.ts'],
   ['recipes'],

@@ -20,6 +20,7 @@ const actions = [
   'asset.missing',
   'asset.corrupt',
   'asset.recovered',
+  'asset.promoted',
   'object.quarantined',
   'object.restored',
   'url.issued',

@@ -23,6 +23,7 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
           : 'found by the AWS SDK',
     }),
     replica: config.replica && describeReplica(config.replica),
+    fallback: config.fallback !== null && store.kind === 's3',
     collections: [...config.collections.keys()].join(', '),
     importAllowHosts: config.imports.allowHosts.join(', '),
     importAllowHttp: config.imports.allowHttp,

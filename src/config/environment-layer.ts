@@ -44,6 +44,12 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
       deleteAfter: settings.KEEPSAKE_REPLICA_DELETE_AFTER,
       copiedBy: settings.KEEPSAKE_REPLICA_COPIED_BY,
     },
+    fallback: {
+      enabled: settings.KEEPSAKE_FALLBACK,
+      port: settings.KEEPSAKE_FALLBACK_PORT,
+      publicEndpoint: settings.KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT,
+      minFree: settings.KEEPSAKE_FALLBACK_MIN_FREE,
+    },
     bucket: {
       app: settings.KEEPSAKE_BUCKET_APP,
       env: settings.KEEPSAKE_BUCKET_ENV,

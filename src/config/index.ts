@@ -14,6 +14,7 @@ export { type ConfigSources, resolveConfig } from './resolve-config.ts'
 export type {
   CloudFrontConfig,
   EmbeddedS3Config,
+  FallbackConfig,
   JwtConfig,
   ReplicaConfig,
   ResolvedConfig,

@@ -59,6 +59,14 @@ export const configSchema = z.strictObject({
       copiedBy: value.replicaCopier.optional(),
     })
     .optional(),
+  fallback: z
+    .strictObject({
+      enabled: value.flag.optional(),
+      port: value.port.optional(),
+      publicEndpoint: value.webAddress.optional(),
+      minFree: value.size.optional(),
+    })
+    .optional(),
   bucket: bucketSettingsSchema.optional(),
   imports: z
     .strictObject({
@@ -217,6 +225,20 @@ export type KeepsakeConfig = {
     readonly deleteAfter?: number | string
     /** `store`: the bucket's own replication brings the copies, and Keepsake looks after them. Default: keepsake. */
     readonly copiedBy?: 'keepsake' | 'store'
+  }
+  /**
+   * What is written to while the bucket fails: an S3 over a folder in the data folder, which has to be on a disk that
+   * outlives the process. Everything moves to the bucket when that is back.
+   */
+  readonly fallback?: {
+    /** Default: false. */
+    readonly enabled?: boolean
+    /** Where it listens; 0 lets the system choose. Default: the port of the last start while it is free. */
+    readonly port?: number
+    /** The address by which browsers reach it. Default: its own, on `http.host`. */
+    readonly publicEndpoint?: string
+    /** Bytes, or a text, that are left free on its disk. Default: `'1 GiB'`. */
+    readonly minFree?: number | string
   }
   /** How the bucket is to be set up, by `keepsake bucket`. */
   readonly bucket?: BucketSettings

@@ -18,6 +18,7 @@ import { resolveCloudFront } from './resolve-cloudfront.ts'
 import { resolveReplica } from './resolve-replica.ts'
 import type {
   EmbeddedS3Config,
+  FallbackConfig,
   JwtConfig,
   ResolvedConfig,
   S3Config,
@@ -71,6 +72,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
       databaseUrl === undefined ? { kind: 'pglite' } : { kind: 'postgres', connectionString: new Secret(databaseUrl) },
     objectStore,
     replica: resolveReplica(pick, objectStore, settings, defaultPathStyle, problems),
+    fallback: resolveFallback(pick),
     bucket: resolveBucketSettings(layers),
     collections: resolveCollections(layers, problems),
     extensions: extensionsOf(layers).map(({ name, schema, http }) => ({
@@ -193,6 +195,15 @@ function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Probl
   }
 }
 
+function resolveFallback(pick: Pick): FallbackConfig | null {
+  if (pick((layer) => layer.fallback?.enabled) !== true) return null
+  return {
+    port: pick((layer) => layer.fallback?.port) ?? null,
+    publicEndpoint: pick((layer) => layer.fallback?.publicEndpoint) ?? null,
+    minFree: pick((layer) => layer.fallback?.minFree) ?? 1024 * mebibyte,
+  }
+}
+
 /** Field by field; what belongs together is checked where it is made use of. */
 function resolveBucketSettings(layers: readonly ParsedConfig[]): ParsedBucketSettings {
   return Object.assign({}, ...layers.toReversed().map(({ bucket }) => withoutUndefined(bucket ?? {})))
@@ -308,6 +319,13 @@ function resolveGiveUpAfter(given: number | string, problems: Problems): number 
 /** `KEEPSAKE_URL` is the command line's, for the server it talks to. */
 function findWarnings(config: ResolvedConfig, env: Environment): string[] {
   const warnings: string[] = []
+  if (config.fallback && config.objectStore.kind === 'embedded') {
+    warnings.push('KEEPSAKE_FALLBACK has no effect: without a bucket there is nothing to fall back from.')
+  } else if (config.fallback?.publicEndpoint === null && !isLoopback(config.http.host)) {
+    warnings.push(
+      'KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT is not set: links to what fell back, and uploads meanwhile, only work on this machine.',
+    )
+  }
   const keys = config.http.jwt?.keys
   if (keys && 'secret' in keys && Buffer.byteLength(keys.secret.reveal()) < 32) {
     warnings.push('KEEPSAKE_JWT_SECRET has fewer than 32 bytes, which HS256 asks for (RFC 7518, section 3.2).')
@@ -332,5 +350,9 @@ function findWarnings(config: ResolvedConfig, env: Environment): string[] {
 
 /** Https, or this very machine: nobody sits between. */
 function isBeyondReach({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
+  return protocol === 'https:' || isLoopback(hostname)
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host)
 }

@@ -56,6 +56,14 @@ export type CloudFrontConfig = {
   readonly hash: 'sha256' | 'sha1'
 }
 
+export type FallbackConfig = {
+  /** Null: the one of the last start while it is free. */
+  readonly port: number | null
+  readonly publicEndpoint: string | null
+  /** Bytes. */
+  readonly minFree: number
+}
+
 export type WebhookConfig = {
   readonly name: string | undefined
   /** It may hold a token. */
@@ -91,6 +99,8 @@ export type ResolvedConfig = {
   readonly objectStore: S3Config | EmbeddedS3Config
   /** Null: none. */
   readonly replica: ReplicaConfig | null
+  /** Null: off. */
+  readonly fallback: FallbackConfig | null
   /** How the bucket is to be set up, as far as somebody said. */
   readonly bucket: ParsedBucketSettings
   /** Their collections are among the others; `http` is for the HTTP side to check. */

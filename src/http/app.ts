@@ -23,6 +23,7 @@ import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
 import { addMoveRoutes } from './routes/moves.ts'
+import { addPromotionRoute } from './routes/promotions.ts'
 import { addRebuildRoute } from './routes/rebuild.ts'
 import { addReconcileRoutes } from './routes/reconcile.ts'
 import { addReplicaRoutes } from './routes/replica.ts'
@@ -112,6 +113,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addVerifyRoute(app, keepsake)
   addCleanupRoute(app, keepsake)
   addReplicaRoutes(app, keepsake)
+  addPromotionRoute(app, keepsake)
   addWebhookRoutes(app, keepsake)
   addReconcileRoutes(app, keepsake)
   addDoctorRoute(app, keepsake)

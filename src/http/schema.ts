@@ -397,6 +397,9 @@ export const deletingOutput = z.strictObject({ id: z.string(), state: z.literal(
 export const readinessOutput = z
   .strictObject({
     ready: z.boolean(),
+    status: z.enum(['ok', 'degraded', 'down']).openapi({
+      description: '`degraded`: the bucket fails, and the local store takes what comes in.',
+    }),
     parts: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), code: z.string().optional() })),
   })
   .openapi('Readiness')

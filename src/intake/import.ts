@@ -283,6 +283,7 @@ export class Intake {
     const fallback = place === 'primary' ? stores.local : null
     let kept: AssetRecord | undefined
     try {
+      if (place !== 'primary') await stores.local?.requireRoom(content.size)
       const parts = { ...this.#parts, store, place, lease, hasFallback: fallback !== null }
       kept = await keep(parts, record, collection, content, actor, this.#stopping.signal)
     } catch (error) {

@@ -25,7 +25,6 @@ export async function sweep(
   await sweepRetiredKeysLogged(parts, signal, places)
   await sweepDue(parts, signal, places)
   await sweepRetiredKeysLogged(parts, signal, places)
-  await parts.catalogue.forgetDeliveries()
 }
 
 /** A bucket that refuses deletes must not keep imports from being brought forward. */

@@ -9,9 +9,11 @@ import { createGuardedFetch, createGuardedPost } from '../../src/intake/index.ts
 import { createJobs } from '../../src/jobs/index.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { type CollectionDefinition, defaultCollections, parseCollection } from '../../src/media/index.ts'
-import { createS3Store, type ObjectStore } from '../../src/stores/index.ts'
+import { fallbackBucket, openLocalStore } from '../../src/open-fallback.ts'
+import { createS3Store, type LocalStore, type ObjectStore } from '../../src/stores/index.ts'
 import { parseEndpoints, type UpkeepSchedules, type WebhookDefinition } from '../../src/upkeep/index.ts'
 import type { Keepsake } from '../../src/verbs.ts'
+import { FaultProxy } from './fault-proxy.ts'
 
 export type TestKeepsakeOptions = {
   /** Hosts (host:port) that imports may fetch although they are private. */
@@ -39,6 +41,13 @@ export type TestKeepsakeOptions = {
   /** Where events are sent; the hosts may be private. */
   readonly webhooks?: readonly WebhookDefinition[]
   readonly schedules?: UpkeepSchedules
+  /** Puts a proxy before the bucket, by which it can fail on the wire, and gives Keepsake a local store to fall back to. */
+  readonly fallback?: {
+    /** Bytes that the local disk keeps free. Default: 0. */
+    readonly minFree?: number
+    /** A local store that another Keepsake has, or had. Default: a new one. */
+    readonly local?: LocalStore
+  }
 }
 
 /** A real Keepsake: a database, a queue, and an embedded S3 in a folder of its own. */
@@ -63,10 +72,15 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     fsync: false,
     origins: options.corsOrigins ?? [],
   })
+  const proxy = options.fallback ? await FaultProxy.open(s3.port) : undefined
+  const local = options.fallback ? await openTestLocal(dir, options.fallback) : undefined
   const { bucketDoor } = options
   if (bucketDoor) bucketDoor.target = s3.port
   const publicEndpoint = bucketDoor ? { publicEndpoint: bucketDoor.url } : {}
   const bare = createS3Store({ bucket, region: s3.region, endpoint: s3.url, credentials, ...publicEndpoint })
+  const reached = proxy
+    ? createS3Store({ bucket, region: s3.region, endpoint: proxy.url, credentials, requestTimeout: 2 })
+    : bare
   const jobs = await createJobs({
     database:
       database.kind === 'pglite'
@@ -84,7 +98,8 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
   const definitions: Record<string, CollectionDefinition> = { ...(options.collections ?? defaultCollections) }
   const parts: KeepsakeParts = {
     catalogue: createCatalogue(database),
-    store: options.wrapStore?.(bare) ?? bare,
+    store: options.wrapStore?.(reached) ?? reached,
+    ...(local ? { local: local.store, promoteEvery: 0.2 } : {}),
     openBucket: async (name) => createS3Store({ bucket: name, region: s3.region, endpoint: s3.url, credentials }),
     jobs,
     fetch,
@@ -113,8 +128,30 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
       await post.close()
       await database.close()
       await s3.close()
+      await proxy?.close()
+      await local?.close()
       await rm(dir, { recursive: true, force: true })
     },
   }
-  return { keepsake: await composeKeepsake(parts), database, bucket: bare, s3, spoolDir: parts.spoolDir }
+  return {
+    keepsake: await composeKeepsake(parts),
+    parts,
+    database,
+    bucket: bare,
+    s3,
+    spoolDir: parts.spoolDir,
+    proxy,
+    local,
+  }
+}
+
+/** A local store over an embedded S3 of its own, or somebody else's. */
+async function openTestLocal(dir: string, { minFree = 0, local }: NonNullable<TestKeepsakeOptions['fallback']>) {
+  if (local) return { store: local, close: async () => {} }
+  const credentials = { accessKeyId: 'LOCALKEY', secretAccessKey: 'local-secret' }
+  const folder = join(dir, 'fallback')
+  const server = await startEmbeddedS3({ dir: folder, credentials, buckets: [fallbackBucket], fsync: false })
+  const endpoint = server.url
+  const store = await openLocalStore({ server, endpoint, publicEndpoint: null, credentials, dir: folder, minFree })
+  return { store, close: () => server.close() }
 }

@@ -57,7 +57,7 @@ const head = ['ID', 'STATE', 'TYPE', 'SIZE', 'OWNER', 'CREATED', 'ATTRIBUTES']
 function rowOf(asset: AssetAnswer): string[] {
   return [
     asset.id,
-    asset.state,
+    asset.store === 'local' ? `${asset.state} (local)` : asset.state,
     asset.contentType ?? '-',
     asset.size === null ? '-' : formatSize(asset.size),
     asset.owner,
