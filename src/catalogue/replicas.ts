@@ -160,18 +160,32 @@ where state = 'stored' and store = 'primary' and ($4 or health <> 'ok') and key 
     where r.replica = $1 and r.key = a.key and r.copied_at is not null and r.deleted_at is null)
 order by key limit $3`
 
+// What has no row yet waits too: after the cursor, that is, in the last minutes and while old assets are looked through.
 const factsText = `
-select count(*) filter (where copied_at is not null and deleted_at is null) as copied,
-  coalesce(sum(size) filter (where copied_at is not null and deleted_at is null), 0)::bigint as copied_bytes,
-  count(*) filter (where copied_at is null and deleted_at is null) as waiting,
-  coalesce(sum(size) filter (where copied_at is null and deleted_at is null), 0)::bigint as waiting_bytes,
-  min(stored_at) filter (where copied_at is null and deleted_at is null) as oldest_waiting,
-  count(*) filter (where copied_at is null and deleted_at is null and problem_code is not null) as failing,
-  count(*) filter (where deleted_at is not null and removed_at is null) as leaving,
+with listed as (
+  select count(*) filter (where copied_at is not null and deleted_at is null) as copied,
+    coalesce(sum(size) filter (where copied_at is not null and deleted_at is null), 0)::bigint as copied_bytes,
+    count(*) filter (where copied_at is null and deleted_at is null) as waiting,
+    coalesce(sum(size) filter (where copied_at is null and deleted_at is null), 0)::bigint as waiting_bytes,
+    min(stored_at) filter (where copied_at is null and deleted_at is null) as oldest_waiting,
+    count(*) filter (where copied_at is null and deleted_at is null and problem_code is not null) as failing,
+    count(*) filter (where deleted_at is not null and removed_at is null) as leaving
+  from keepsake.replicas where replica = $1
+), begun as (
+  select stored_at, asset from keepsake.replica_progress where replica = $1
+  union all select 'epoch', '00000000-0000-0000-0000-000000000000' order by 1 desc limit 1
+), unlisted as (
+  select count(*) as waiting, coalesce(sum(a.size), 0)::bigint as waiting_bytes, min(a.stored_at) as oldest_waiting
+  from keepsake.assets a
+  where a.state = 'stored' and (a.stored_at, a.id) > (select stored_at, asset from begun)
+    and not exists (select from keepsake.replicas r where r.key = a.key and r.replica = $1)
+)
+select l.copied, l.copied_bytes, l.waiting + u.waiting as waiting, l.waiting_bytes + u.waiting_bytes as waiting_bytes,
+  least(l.oldest_waiting, u.oldest_waiting) as oldest_waiting, l.failing, l.leaving,
   (select row_to_json(p) from (select problem_code as code, problem_message as message from keepsake.replicas
     where replica = $1 and copied_at is null and deleted_at is null and problem_code is not null
     order by began_at desc nulls last limit 1) p) as problem
-from keepsake.replicas where replica = $1`
+from listed l, unlisted u`
 
 const factsRow = z
   .strictObject({

@@ -101,7 +101,7 @@ describe.each(databases)('on $name', ({ open }) => {
   it('copies what was stored, also before there was a replica, each once', async () => {
     const assets = []
     for (const content of ['one', 'two', 'three']) assets.push(await storedAsset(catalogue, primary, { content }))
-    expect(await status()).toMatchObject({ copied: 0, waiting: 0 })
+    expect(await status()).toMatchObject({ copied: 0, waiting: 3, waitingBytes: 11 })
     await round()
     for (const { key } of assets) expect(await textOf(replica, key)).toBe(await textOf(primary, key))
     expect(await status()).toMatchObject({ copied: 3, copiedBytes: 11, waiting: 0, lag: 0, problem: null })
