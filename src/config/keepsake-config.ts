@@ -223,7 +223,10 @@ export type KeepsakeConfig = {
     readonly profile?: string
     /** How long a copy outlives its asset; seconds or a text. Default: `'7d'`. */
     readonly deleteAfter?: number | string
-    /** `store`: the bucket's own replication brings the copies, and Keepsake looks after them. Default: keepsake. */
+    /**
+     * `store`: the bucket's own replication brings the copies, and Keepsake looks after them. Default: that, where
+     * `bucket.replication` has this bucket for its target; else keepsake.
+     */
     readonly copiedBy?: 'keepsake' | 'store'
   }
   /**

@@ -64,6 +64,12 @@ export function resolveReplica(
     credentials: own ?? shared?.credentials ?? null,
     profile: identity?.profile ?? shared?.profile ?? null,
     deleteAfter: given((one) => one.deleteAfter) ?? week,
-    copiedBy: given((one) => one.copiedBy) ?? 'keepsake',
+    copiedBy: given((one) => one.copiedBy) ?? (replicatesItself(pick, primary, bucket) ? 'store' : 'keepsake'),
   }
+}
+
+/** Whether `keepsake bucket` sets up the bucket's own replication to this very one. */
+function replicatesItself(pick: Pick, primary: S3Config | EmbeddedS3Config, bucket: string): boolean {
+  const replication = pick((layer) => layer.bucket?.replication)
+  return replication !== undefined && (replication.bucket ?? `${primary.bucket}-replica`) === bucket
 }
