@@ -23,6 +23,7 @@ import type {
   RebuildRequest,
   RebuildResult,
   Reconcile,
+  Replica,
   Report,
   ReportRequest,
   UpkeepRunOptions,
@@ -197,6 +198,8 @@ export interface Keepsake extends Verbs {
 
   /** Compares bucket and catalogue both ways, and puts right what is wrong. */
   readonly reconcile: Reconcile
+  /** The copy of the bucket elsewhere. */
+  readonly replica: Replica
   /** Existing media on its way in: a folder, or another bucket. */
   readonly moving: Moving
 

@@ -427,6 +427,57 @@ describe('CloudFront', () => {
   })
 })
 
+describe('a replica', () => {
+  const resolved = (more: Record<string, string>, config: KeepsakeConfig = {}) =>
+    resolveConfig({ env: { ...aws, ...more }, config }).replica
+
+  test('is none until it is named', () => {
+    expect(resolved({})).toBeNull()
+  })
+
+  test('in another region of AWS shares the credentials of the bucket', () => {
+    const replica = resolved({ KEEPSAKE_REPLICA_BUCKET: 'media-copy', KEEPSAKE_REPLICA_REGION: 'eu-west-1' })
+    expect(replica).toMatchObject({
+      ...{ bucket: 'media-copy', region: 'eu-west-1', endpoint: null, deleteAfter: 604_800, copiedBy: 'keepsake' },
+      credentials: { accessKeyId: 'AKIAEXAMPLE' },
+    })
+  })
+
+  test('at another provider does not', () => {
+    const env = {
+      KEEPSAKE_REPLICA_BUCKET: 'media',
+      KEEPSAKE_REPLICA_ENDPOINT: 'https://s3.eu-central-003.backblazeb2.com',
+      KEEPSAKE_REPLICA_DELETE_AFTER: '0',
+    }
+    expect(resolved(env)).toMatchObject({ credentials: null, profile: null, deleteAfter: 0, forcePathStyle: true })
+    const keys = { KEEPSAKE_REPLICA_ACCESS_KEY_ID: 'ID', KEEPSAKE_REPLICA_SECRET_ACCESS_KEY: 'hidden-secret' }
+    const replica = resolved({ ...env, ...keys })
+    expect(replica?.credentials?.secretAccessKey.reveal()).toBe('hidden-secret')
+    expect(inspect(replica, { depth: 9 })).not.toContain('hidden-secret')
+  })
+
+  test('is copied by the bucket itself, where that is how the bucket is set up', () => {
+    const config = { bucket: { replication: { region: 'eu-west-1' } } }
+    expect(resolved({ KEEPSAKE_REPLICA_BUCKET: 'media-replica' }, config)?.copiedBy).toBe('store')
+    expect(resolved({ KEEPSAKE_REPLICA_BUCKET: 'elsewhere' }, config)?.copiedBy).toBe('keepsake')
+    const env = { KEEPSAKE_REPLICA_BUCKET: 'media-replica', KEEPSAKE_REPLICA_COPIED_BY: 'keepsake' }
+    expect(resolved(env, config)?.copiedBy).toBe('keepsake')
+  })
+
+  test.each<[string, Record<string, string>, string]>([
+    ['the bucket itself', { KEEPSAKE_REPLICA_BUCKET: 'media' }, 'the bucket itself'],
+    ['no bucket', { KEEPSAKE_REPLICA_REGION: 'eu-west-1' }, 'KEEPSAKE_REPLICA_BUCKET is not set'],
+    [
+      'half of the credentials',
+      { KEEPSAKE_REPLICA_BUCKET: 'copy', KEEPSAKE_REPLICA_ACCESS_KEY_ID: 'x' },
+      'KEEPSAKE_REPLICA_SECRET_ACCESS_KEY is not set',
+    ],
+    ['another copier', { KEEPSAKE_REPLICA_BUCKET: 'copy', KEEPSAKE_REPLICA_COPIED_BY: 'me' }, 'keepsake or store'],
+  ])('%s stops the start', (_, env, why) => {
+    expect(errorOf(() => resolved(env)).message).toContain(why)
+  })
+})
+
 describe('precedence', () => {
   const env = {
     PORT: '1',

@@ -50,6 +50,20 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   embeddedS3: z.strictObject({ port: value.port.optional() }).optional(),
+  replica: z
+    .strictObject({
+      bucket: value.bucket.optional(),
+      region: value.region.optional(),
+      endpoint: value.webAddress.optional(),
+      publicEndpoint: value.webAddress.optional(),
+      forcePathStyle: value.flag.optional(),
+      provider: value.provider.optional(),
+      credentials: credentials.optional(),
+      profile: value.anyText.optional(),
+      deleteAfter: value.anyDuration.optional(),
+      copiedBy: value.replicaCopier.optional(),
+    })
+    .optional(),
   fallback: z
     .strictObject({
       enabled: value.flag.optional(),
@@ -217,6 +231,32 @@ export type KeepsakeConfig = {
   readonly embeddedS3?: {
     /** 0 lets the system choose. Default: the one of the last start while it is free. */
     readonly port?: number
+  }
+  /** A copy of the bucket elsewhere: another region, another provider. Default: none. */
+  readonly replica?: {
+    readonly bucket?: string
+    /** Default: us-east-1. */
+    readonly region?: string
+    /** For what is not AWS. */
+    readonly endpoint?: string
+    /** The endpoint as browsers reach it, where that differs. */
+    readonly publicEndpoint?: string
+    readonly forcePathStyle?: boolean
+    readonly provider?: 'aws' | 'minio' | 'r2' | 'b2' | 'ceph' | 'other'
+    /** Default: the bucket's own, where both are at the same endpoint; else what the AWS SDK finds. */
+    readonly credentials?: {
+      readonly accessKeyId: string
+      readonly secretAccessKey: string
+      readonly sessionToken?: string
+    }
+    readonly profile?: string
+    /** How long a copy outlives its asset; seconds or a text. Default: `'7d'`. */
+    readonly deleteAfter?: number | string
+    /**
+     * `store`: the bucket's own replication brings the copies, and Keepsake looks after them. Default: that, where
+     * `bucket.replication` has this bucket for its target; else keepsake.
+     */
+    readonly copiedBy?: 'keepsake' | 'store'
   }
   /**
    * What is written to while the bucket fails: an S3 over a folder in the data folder, which has to be on a disk that

@@ -15,6 +15,7 @@ import { environmentLayer } from './environment-layer.ts'
 import { configSchema, type KeepsakeConfig, type ParsedConfig, type SchemaSetting } from './keepsake-config.ts'
 import { found, foundSecret, Problems, pathOf } from './problems.ts'
 import { resolveCloudFront } from './resolve-cloudfront.ts'
+import { resolveReplica } from './resolve-replica.ts'
 import type {
   EmbeddedS3Config,
   FallbackConfig,
@@ -71,6 +72,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
     database:
       databaseUrl === undefined ? { kind: 'pglite' } : { kind: 'postgres', connectionString: new Secret(databaseUrl) },
     objectStore,
+    replica: resolveReplica(pick, objectStore, settings, defaultPathStyle, problems),
     fallback: resolveFallback(pick),
     bucket: resolveBucketSettings(layers, objectStore, corsOrigins),
     collections: resolveCollections(layers, problems),
@@ -137,7 +139,7 @@ function parseLayer(given: KeepsakeConfig | undefined, where: string, problems: 
 }
 
 const secretPaths =
-  /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|delivery\.cloudfront\.privateKey|http\.jwt\.secret|webhooks\.\d+\.(url|secret)(\..*)?)$/
+  /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|delivery\.cloudfront\.privateKey|replica\.credentials(\..*)?|http\.jwt\.secret|webhooks\.\d+\.(url|secret)(\..*)?)$/
 
 function explain(issue: z.core.$ZodIssue, path: string, given: unknown): string {
   if (issue.code === 'unrecognized_keys') return `there is no setting ${issue.keys.join(', ')} here.`

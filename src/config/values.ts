@@ -234,6 +234,21 @@ export const duration = described(
   "a number of seconds from 1, or a text such as '10m' or '90d'",
 )
 
+/** From 0. */
+export const anyDuration = described(
+  z.union([z.number(), z.string()]).transform((value, context) => {
+    try {
+      return parseDuration(value)
+    } catch {
+      context.addIssue({ code: 'custom', message: 'not a duration' })
+      return z.NEVER
+    }
+  }),
+  "a number of seconds, or a text such as '12h' or '7d'",
+)
+
+export const replicaCopier = described(z.enum(['keepsake', 'store']), 'keepsake or store')
+
 export const verifyLevel = described(z.enum(['exists', 'checksum', 'full']), 'exists, checksum or full')
 
 export const wholeCount = described(wholeNumber.pipe(z.int().min(0)), 'a whole number')

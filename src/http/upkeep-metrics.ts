@@ -11,7 +11,10 @@ type UpkeepState = Awaited<ReturnType<Keepsake['upkeepState']>>
 
 const scanFindings = z.looseObject({ findings: z.record(z.string(), z.number()) })
 
-export function addUpkeepMetrics(registry: Registry, keepsake: Pick<Keepsake, 'upkeepState' | 'webhooks'>): void {
+export function addUpkeepMetrics(
+  registry: Registry,
+  keepsake: Pick<Keepsake, 'upkeepState' | 'webhooks' | 'replica'>,
+): void {
   const registers = [registry]
   // All gauges are collected side by side, so each asks; what one scrape asks for twice is read once.
   let reading: Promise<UpkeepState | undefined> | undefined
@@ -74,6 +77,25 @@ export function addUpkeepMetrics(registry: Registry, keepsake: Pick<Keepsake, 'u
       this.set({ health: 'missing' }, state.missing)
       this.set({ health: 'corrupt' }, state.corrupt)
     },
+  })
+  new Gauge({
+    name: 'keepsake_replica_assets',
+    help: 'Assets by what the replica has of them: copied, waiting for their copy, failing of those, leaving after a delete.',
+    labelNames: ['state'],
+    registers,
+    async collect() {
+      this.reset()
+      const status = await withDeadline(keepsake.replica.status(), deadline).catch(() => null)
+      if (status === null) return
+      const { copied, waiting, failing, leaving } = status
+      for (const [state, count] of Object.entries({ copied, waiting, failing, leaving })) this.set({ state }, count)
+      lag.set(status.lag)
+    },
+  })
+  const lag = new Gauge({
+    name: 'keepsake_replica_lag_seconds',
+    help: 'Since the stored asset was stored that has waited longest for its copy; 0 where none waits.',
+    registers,
   })
   new Gauge({
     name: 'keepsake_webhook_deliveries',

@@ -29,6 +29,18 @@ export type { RecoverySource } from './reconcile/parts.ts'
 export type { Outcome } from './reconcile/quarantine.ts'
 export { createReconcile, type Reconcile, type RestoreOptions } from './reconcile/reconcile.ts'
 export type { ScanOptions, ScanProgress, ScanResult } from './reconcile/scan.ts'
+export {
+  createReplica,
+  type Replica,
+  type ReplicaRestoreOptions,
+  type ReplicaRestoreProgress,
+  type ReplicaRestoreRequest,
+  type ReplicaRestoreResult,
+  type ReplicaSettings,
+  type ReplicaStatus,
+  Replicator,
+  replicaSource,
+} from './replica/index.ts'
 export { type MonthlyCost, type MonthlyUsage, monthlyCost } from './report/cost.ts'
 export { reportCsv } from './report/csv.ts'
 export { choosePrices, priceTables } from './report/prices/index.ts'

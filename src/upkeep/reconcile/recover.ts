@@ -1,5 +1,5 @@
 import type { Actor } from '../../catalogue/index.ts'
-import { type ContentFacts, objectMetadata } from '../../intake/index.ts'
+import { type ContentFacts, cacheControlOf, objectMetadata } from '../../intake/index.ts'
 import { type AssetRecord, KeepsakeError } from '../../media/index.ts'
 import type { FindingOf } from './finding.ts'
 import { judgeRow } from './judge.ts'
@@ -11,7 +11,7 @@ import { type Outcome, quarantineKey } from './quarantine.ts'
  * be right when the bucket is wrong. It is marked, and its bytes are looked for.
  */
 
-type RecoverParts = Pick<ReconcileParts, 'catalogue' | 'store' | 'recoverySources'>
+type RecoverParts = Pick<ReconcileParts, 'catalogue' | 'store' | 'collections' | 'recoverySources'>
 type AssetFinding = FindingOf<'missing'> | FindingOf<'mismatch'> | FindingOf<'returned'>
 
 /** Looks at a stored asset and its object once more, and writes down what is so; a lost object is looked for. */
@@ -50,7 +50,7 @@ async function bringBack(
   actor: Actor,
   signal: AbortSignal | undefined,
 ): Promise<Outcome | undefined> {
-  const { catalogue, store, recoverySources = [] } = parts
+  const { catalogue, store, collections, recoverySources = [] } = parts
   const { key, size, sha256, contentType, width, height, duration } = record
   if (key === null || size === null || sha256 === null || contentType === null) return undefined
   const facts: ContentFacts = { size, sha256, width, height, duration }
@@ -60,7 +60,8 @@ async function bringBack(
     try {
       // Only these very bytes: the store checks their hash, and nothing is overwritten.
       const metadata = objectMetadata(record, facts)
-      await store.put({ key, body, size, sha256, contentType, metadata, ...callOptions(signal) })
+      const cacheControl = cacheControlOf(collections.get(record.collection) ?? { access: 'private' })
+      await store.put({ key, body, size, sha256, contentType, metadata, cacheControl, ...callOptions(signal) })
     } catch (error) {
       if (KeepsakeError.is(error, 'content_mismatch', 'content_truncated', 'object_missing')) continue
       if (!KeepsakeError.is(error, 'object_exists')) throw error
