@@ -187,7 +187,7 @@ async function put(run: MoveRun, { held, contentType, ...measures }: Inspected, 
  * What one statement places, and what is in memory together. A row takes a lock of its own on its key until the
  * statement is committed, and a server has 6,400 of those by default for everybody (max_locks_per_transaction).
  */
-const most = { files: 200, bytes: 8 * 1024 * 1024 }
+const most = { files: 100, bytes: 8 * 1024 * 1024 }
 
 /** Files in groups that are worth a statement and may be in memory together. */
 export function* batches(files: readonly MoveFile[]): Generator<MoveFile[], void, undefined> {

@@ -4,7 +4,7 @@ export type Piece = { readonly bytes: Uint8Array; release(): void }
 
 const slabSize = 1024 * 1024
 /** Slabs that are kept for the next to come. */
-const kept = 16
+const kept = 8
 
 /**
  * Memory for many small files: cut from slabs, and used again once all pieces of a slab were released. A block of its own
