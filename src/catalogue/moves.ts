@@ -257,7 +257,7 @@ with input as (
 ), open as (
   select i.* from input i
   where (select f.state from keepsake.move_files f where f.move = $1 and f.path = i.path) = 'found'
-    and not exists (select from keepsake.retired_keys r where r.key = i.key and r.store = 'primary')
+    and not exists (select from keepsake.retired_keys r where r.key = i.key)
 ), made as (
   insert into keepsake.assets (id, collection, owner, attributes, filename, key, kind, content_type, size, sha256, width,
     height, duration, until, counted, quota)

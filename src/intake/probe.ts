@@ -60,6 +60,27 @@ async function measureImage(contentType: string, content: ProbeContent): Promise
   return { width: turned ? frame : width, height: turned ? width : frame, duration: null }
 }
 
+/**
+ * The type of a film's container with sound alone in it: `audio/mp4` for `video/mp4` and so on. As it was where there is
+ * a picture, or where nothing can be told within the time (seconds).
+ */
+export async function soundType(contentType: string, content: ByteReader, timeout: number): Promise<string> {
+  const controller = new AbortController()
+  const handle = setTimeout(() => controller.abort(), timeout * 1000)
+  try {
+    const tracks = await withInput(contentType, content, controller.signal, async (input) => ({
+      pictures: await input.getVideoTracks(),
+      sounds: await input.getAudioTracks(),
+    }))
+    const soundAlone = tracks !== undefined && tracks.pictures.length === 0 && tracks.sounds.length > 0
+    return soundAlone ? contentType.replace(/^video\//, 'audio/') : contentType
+  } catch {
+    return contentType
+  } finally {
+    clearTimeout(handle)
+  }
+}
+
 let sharpModule: Promise<typeof import('sharp')['default']> | undefined
 
 /** Loaded at the first image, so that a start stays fast; bounded to one thread an image and no cache (design, section 8). */
@@ -73,9 +94,28 @@ function loadSharp() {
 }
 
 async function measureTracks(contentType: string, content: ByteReader, signal: AbortSignal): Promise<Measures> {
+  const measures = await withInput(contentType, content, signal, async (input) => {
+    const duration = (await input.getDurationFromMetadata()) ?? (await input.computeDuration())
+    const track = kindOf(contentType) === 'video' ? await input.getPrimaryVideoTrack() : null
+    return {
+      width: track === null ? null : positive(Math.round(await track.getDisplayWidth())),
+      height: track === null ? null : positive(Math.round(await track.getDisplayHeight())),
+      duration: positive(duration),
+    }
+  })
+  return measures ?? unknown
+}
+
+/** Opens what was sniffed as the one format it is; undefined where that is none with tracks. */
+async function withInput<T>(
+  contentType: string,
+  content: ByteReader,
+  signal: AbortSignal,
+  work: (input: Input) => Promise<T>,
+): Promise<T | undefined> {
   const { Input, CustomSource, ...formats } = await import('mediabunny')
   const format = formatOf(contentType, formats)
-  if (format === undefined || signal.aborted) return unknown
+  if (format === undefined || signal.aborted) return undefined
   // Its own source over our reader, and the one format that was sniffed: the library also reads playlists, which name
   // other files and addresses, and those it shall never open.
   const source = new CustomSource({
@@ -89,13 +129,7 @@ async function measureTracks(contentType: string, content: ByteReader, signal: A
   const stop = () => input.dispose()
   signal.addEventListener('abort', stop, { once: true })
   try {
-    const duration = (await input.getDurationFromMetadata()) ?? (await input.computeDuration())
-    const track = kindOf(contentType) === 'video' ? await input.getPrimaryVideoTrack() : null
-    return {
-      width: track === null ? null : positive(Math.round(await track.getDisplayWidth())),
-      height: track === null ? null : positive(Math.round(await track.getDisplayHeight())),
-      duration: positive(duration),
-    }
+    return await work(input)
   } finally {
     signal.removeEventListener('abort', stop)
     input.dispose()

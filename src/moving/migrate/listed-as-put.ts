@@ -61,10 +61,6 @@ async function listFrom(
   const startAfter = [...key].slice(0, -1).join('')
   const pageSize = Math.min(1000, count + 1)
   const options = { pageSize, signal, ...(startAfter === '' ? {} : { startAfter }) }
-  if (store.listPages) {
-    for await (const page of store.listPages(options)) return page
-    return []
-  }
   const page: ListedObject[] = []
   for await (const object of store.list(options)) {
     page.push(object)
