@@ -184,7 +184,7 @@ describe('opening again', () => {
     await put('came')
     await reopen(async () => {
       const index = ListingIndex.openExisting(path.join(dir, 'index.sqlite'))
-      index?.settleNow([{ bucket: BUCKET, key: 'came', entry: undefined }])
+      index?.settle(BUCKET, 'came', undefined)
       await Promise.all([index?.intend(BUCKET, 'came'), index?.intend(BUCKET, 'went')])
       index?.close()
       await rm(objectPath('went'))
