@@ -10,7 +10,14 @@ import { KeyLocks } from './key-locks.ts'
 import { type ListPage, type ListQuery, listPage } from './listing.ts'
 import { type IndexEntry, ListingIndex, type Whereabouts } from './listing-index.ts'
 import { MultipartStore } from './multipart-store.ts'
-import { DamagedObjectError, encodeTrailer, isMissing, type ObjectRecord, OpenObject, openObject } from './object-file.ts'
+import {
+  DamagedObjectError,
+  encodeTrailer,
+  isMissing,
+  type ObjectRecord,
+  OpenObject,
+  openObject,
+} from './object-file.ts'
 import { ObjectTags, type Tags } from './object-tags.ts'
 import type { PackNote } from './pack-entry.ts'
 import type { Place } from './pack-writer.ts'
@@ -298,12 +305,7 @@ export class FolderStore {
   }
 
   /** Every change to a key goes through here: the key's lock, and the condition. */
-  #hold(
-    bucket: string,
-    key: string,
-    condition: WriteCondition | undefined,
-    work: () => Promise<void>,
-  ): Promise<void> {
+  #hold(bucket: string, key: string, condition: WriteCondition | undefined, work: () => Promise<void>): Promise<void> {
     return this.#gate.enter(bucket, () =>
       this.#locks.hold(`${bucket}/${key}`, () => {
         if (!this.#buckets.has(bucket)) throw new BucketGoneError()
@@ -440,12 +442,7 @@ export class FolderStore {
   }
 
   async #rebuild(): Promise<void> {
-    await rebuildIndex(
-      path.join(this.#dir, 'buckets'),
-      [...this.#buckets.keys()],
-      this.#index,
-      this.#stop.signal,
-    )
+    await rebuildIndex(path.join(this.#dir, 'buckets'), [...this.#buckets.keys()], this.#index, this.#stop.signal)
     this.#lock.markHeld()
     this.#rebuilt = true
   }

@@ -34,9 +34,9 @@ const SCHEMA_VERSION = 2
 const FIRST_VERSION = 1
 
 /** Changes that wait to be written, at most. */
-const MAX_PENDING = 256
+const MAX_PENDING = 512
 /** Milliseconds that they wait, at most. */
-const PATIENCE = 50
+const PATIENCE = 200
 
 /**
  * The order of keys, for LIST, and where small objects lie. Files and packs are the truth and this can be built again
@@ -71,7 +71,8 @@ export class ListingIndex {
 
   private constructor(db: DatabaseSync) {
     this.#db = db
-    const insert = 'insert into objects (bucket, key, size, etag, modified, pack, at, bytes) values (?, ?, ?, ?, ?, ?, ?, ?)'
+    const insert =
+      'insert into objects (bucket, key, size, etag, modified, pack, at, bytes) values (?, ?, ?, ?, ?, ?, ?, ?)'
     const update =
       'do update set size = excluded.size, etag = excluded.etag, modified = excluded.modified, pack = excluded.pack, at = excluded.at, bytes = excluded.bytes'
     this.#put = db.prepare(`${insert} on conflict ${update}`)
@@ -291,7 +292,7 @@ export class ListingIndex {
     try {
       this.flush()
     } catch {
-      this.#timer ??= setTimeout(() => this.#tryFlush(), 20 * PATIENCE).unref()
+      this.#timer ??= setTimeout(() => this.#tryFlush(), 5 * PATIENCE).unref()
     }
   }
 
@@ -337,7 +338,7 @@ function openDatabase(path: string): DatabaseSync {
   const db = new DatabaseSync(path)
   // locking_mode first: in exclusive mode WAL keeps its index in memory and needs no shared-memory file.
   db.exec(
-    'pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = off; pragma cache_size = -16384',
+    'pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = off; pragma cache_size = -16384; pragma wal_autocheckpoint = 4000',
   )
   return db
 }

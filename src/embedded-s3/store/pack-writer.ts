@@ -114,7 +114,8 @@ export class PackWriter {
     const pieces = batch.flatMap((entry) => entry.pieces)
     let done = writevSync(this.fd, pieces, this.#end)
     // Short writes are rare (a signal, a disk nearly full); the next one goes on or says why not.
-    while (done < bytes) done += writeSync(this.fd, Buffer.concat(pieces).subarray(done), 0, undefined, this.#end + done)
+    while (done < bytes)
+      done += writeSync(this.fd, Buffer.concat(pieces).subarray(done), 0, undefined, this.#end + done)
     if (this.#fsync) await syncData(this.fd)
     if (this.#named !== undefined) {
       await this.#named

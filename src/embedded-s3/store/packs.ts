@@ -1,9 +1,20 @@
-import { closeSync, fdatasync, fstatSync, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { syncFolder } from './folder-sync.ts'
 import type { PackState } from './listing-index.ts'
-import { DamagedObjectError, type ObjectRecord } from './object-file.ts'
+import { DamagedObjectError, isMissing, type ObjectRecord } from './object-file.ts'
 import { DEAD, decodeHead, decodeNote, decodeObject, encodeEntry, PAGE, type PackNote, STATE_AT } from './pack-entry.ts'
 import { openPack, PackWriter, type Place, sealPack } from './pack-writer.ts'
 
@@ -154,8 +165,13 @@ export class Packs {
 
   /** Marks an entry that holds no more. What came instead must be on the disk. */
   kill({ pack, at }: Omit<Place, 'bytes'>): void {
-    writeSync(this.#fd(pack), DEAD, 0, 1, at + STATE_AT)
-    this.#unsynced.add(pack)
+    try {
+      writeSync(this.#fd(pack), DEAD, 0, 1, at + STATE_AT)
+      this.#unsynced.add(pack)
+    } catch (error) {
+      // Somebody has removed the pack.
+      if (!isMissing(error)) throw error
+    }
   }
 
   /** Counts what the index points to from now on, or, negative, no more. */
@@ -195,13 +211,14 @@ export class Packs {
   }
 
   /**
-   * Removes a pack whose entries are all dead. Their marks are synced, lest it comes back with a power cut. One that the
-   * index still points to holds something damaged: it is left where it is, for a person to look at.
+   * Removes a pack whose entries are all dead. Their marks are synced, lest it comes back with a power cut, and the index
+   * is written, so that after a kill nothing in it points here. One that the index still points to holds something damaged: it is left where it is, for a person to look at.
    */
   async remove(number: number): Promise<void> {
     this.#sizes.delete(number)
     if ((this.#live.get(number) ?? 0) !== 0) return
     await this.#syncMarks(number)
+    this.#flushIndex()
     this.#live.delete(number)
     this.#changed.add(number)
     const fd = this.#open.get(number)
@@ -266,7 +283,9 @@ export class Packs {
     const before = [...this.#sealing.values()].at(-1)
     const sealing = this.#finish(writer, before)
       // It is still read right, now and after a start.
-      .catch(() => void (this.#isStuck = true))
+      .catch(() => {
+        this.#isStuck = true
+      })
       .finally(() => this.#sealing.delete(number))
     this.#sealing.set(number, sealing)
   }
