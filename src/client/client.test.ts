@@ -137,30 +137,32 @@ describe('upload', () => {
   })
 })
 
-/** Resolves when the bucket has so many parts, and lets no other one through until it is opened. */
-function admitParts(numbers: readonly number[]) {
+/**
+ * Lets these parts through, and no other one until it is opened. `arrived` resolves when they have been taken and all
+ * who send stand at the door with the next: from there on nothing is sent by itself.
+ */
+function admitParts(numbers: readonly number[], next: readonly number[]) {
   const { promise: open, resolve: openAll } = Promise.withResolvers<void>()
-  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
   const held: number[] = []
   doors.bucket.guard = async ({ query }): Promise<Verdict> => {
     const part = Number(query.get('partNumber'))
     if (part === 0 || numbers.includes(part)) return 'pass'
     held.push(part)
-    reach()
     await open
     return 'pass'
   }
-  const arrived = async () => {
-    await reached
-    await vi.waitFor(() => expect(partsTaken(doors.bucket)).toEqual([...numbers].sort()), 20_000)
-  }
-  return { arrived, openAll, held }
+  const arrived = () =>
+    vi.waitFor(() => {
+      expect(partsTaken(doors.bucket)).toEqual(numbers)
+      expect(held.toSorted()).toEqual(next)
+    }, 20_000)
+  return { arrived, openAll }
 }
 
 describe('control over an upload', () => {
   it('pauses: nothing is sent until it is resumed, and nothing is sent twice', async () => {
     const { file, bytes } = picture(16 * mebibyte)
-    const { arrived, openAll } = admitParts([1, 2])
+    const { arrived, openAll } = admitParts([1, 2], [3, 4])
     const upload = client.upload(file, { collection, parallel: 2 })
     await arrived()
     upload.pause()
@@ -179,7 +181,7 @@ describe('control over an upload', () => {
   it('aborts: the promise rejects, and neither object nor row nor parts stay', async () => {
     const { file } = picture(11 * mebibyte)
     const before = await doors.objects()
-    const { arrived, openAll } = admitParts([1])
+    const { arrived, openAll } = admitParts([1], [2])
     const controller = new AbortController()
     const upload = client.upload(file, { collection, parallel: 1, signal: controller.signal })
     const outcome = expect(upload).rejects.toThrow('Enough.')
@@ -218,7 +220,7 @@ describe('a page that comes back', () => {
 
   async function leaveHalfWay(file: File): Promise<void> {
     const page = await anotherPage()
-    const { arrived } = admitParts([1, 2])
+    const { arrived } = admitParts([1, 2], [3, 4])
     const upload = page.upload(file, { collection, parallel: 2 })
     upload.catch(() => {})
     await arrived()
@@ -266,7 +268,7 @@ describe('a page that comes back', () => {
   it('does not take one upload for the other while both are under way', async () => {
     const { file } = picture(11 * mebibyte)
     const page = await anotherPage()
-    const { arrived, openAll } = admitParts([1])
+    const { arrived, openAll } = admitParts([1], [2])
     const first = page.upload(file, { collection, parallel: 1 })
     await arrived()
     const second = page.upload(file, { collection, parallel: 1 })

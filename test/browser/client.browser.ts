@@ -83,14 +83,25 @@ function assetOf(outcome: Outcome) {
   return outcome.asset
 }
 
-/** Lets the parts so numbered into the bucket; the others wait at the door. */
-function admit(numbers: readonly number[]) {
+/**
+ * Lets the parts so numbered into the bucket; the others wait at the door. `arrived` when those are taken, and all who
+ * send wait with the next.
+ */
+function admit(numbers: readonly number[], next: readonly number[]) {
   const { promise: opened, resolve: open } = Promise.withResolvers<Verdict>()
+  const held: number[] = []
   doors.bucket.guard = ({ method, query }) => {
-    return method !== 'PUT' || numbers.includes(Number(query.get('partNumber'))) ? 'pass' : opened
+    const part = Number(query.get('partNumber'))
+    if (method !== 'PUT' || numbers.includes(part)) return 'pass'
+    held.push(part)
+    return opened
+  }
+  const arrived = () => {
+    expect(partsTaken(doors.bucket)).toEqual(numbers)
+    expect(held.toSorted()).toEqual(next)
   }
   return {
-    arrived: () => vi.waitFor(() => expect(partsTaken(doors.bucket)).toEqual(numbers), { timeout: 60_000 }),
+    arrived: () => vi.waitFor(arrived, { timeout: 60_000 }),
     open: () => open('pass'),
     lose: () => open('cut'),
   }
@@ -146,7 +157,7 @@ describe('from a page straight to the bucket', () => {
 describe('an upload that is interrupted', () => {
   it('pauses and goes on', async () => {
     const { sha256 } = await choose(medium)
-    const gate = admit([1, 2])
+    const gate = admit([1, 2], [3, 4])
     await inLab(page, 'upload', 'film', { collection, parallel: 2 })
     await gate.arrived()
     await inLab(page, 'pause', 'film')
@@ -162,7 +173,7 @@ describe('an upload that is interrupted', () => {
 
   it('goes on after a reload, with what is missing alone', async () => {
     const { path, sha256 } = await choose(medium)
-    const gate = admit([1, 2])
+    const gate = admit([1, 2], [3, 4])
     await inLab(page, 'upload', 'film', { collection, parallel: 2 })
     await gate.arrived()
     await page.reload()
@@ -188,7 +199,7 @@ describe('an upload that is interrupted', () => {
   it('leaves nothing when it is cancelled', async () => {
     const before = { rows: await rows(), objects: await doors.objects() }
     await choose(medium)
-    const gate = admit([1])
+    const gate = admit([1], [2, 3])
     await inLab(page, 'upload', 'film', { collection, parallel: 2 })
     await gate.arrived()
     await inLab(page, 'abort', 'film')
@@ -201,7 +212,7 @@ describe('an upload that is interrupted', () => {
 
   it('waits while the browser is offline, and goes on by itself', async () => {
     const { sha256 } = await choose(medium)
-    const gate = admit([1, 2])
+    const gate = admit([1, 2], [3, 4])
     await inLab(page, 'upload', 'film', { collection, parallel: 2 })
     await gate.arrived()
     await context.setOffline(true)
