@@ -224,10 +224,10 @@ test('after a kill, a power cut, or neither, everything that was acknowledged is
       const there = numbers(machine.dir)
       cleared += (there.at(-1) ?? 0) - there.length
     }),
-    { numRuns: 25, endOnFailure: true },
+    { numRuns: 15, endOnFailure: true },
   )
   // Most packs were cleared meanwhile.
-  expect(cleared).toBeGreaterThan(25)
+  expect(cleared).toBeGreaterThan(15)
 })
 
 test('a second crash during what the first one left to do changes nothing', async () => {
@@ -255,7 +255,7 @@ test('a second crash during what the first one left to do changes nothing', asyn
       }
       await store.close()
     }),
-    { numRuns: 12, endOnFailure: true },
+    { numRuns: 8, endOnFailure: true },
   )
 })
 

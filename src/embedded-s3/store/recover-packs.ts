@@ -103,12 +103,12 @@ async function settleFiles(recovery: Recovery, last: ReadonlyMap<string, PackNot
   for (const { bucket, key, change } of last.values()) {
     const file = recovery.fileOf(bucket, key)
     if (file === undefined) continue
+    // The index may still know of a file from before.
     if (change === 'file') recovery.index.set(bucket, key, recovery.entryOnDisk(bucket, key))
-    else if (existsSync(file)) {
-      rmSync(file)
-      folders.add(path.dirname(file))
-      if (change === 'delete') recovery.index.set(bucket, key, undefined)
-    }
+    else if (change === 'delete') recovery.index.set(bucket, key, undefined)
+    if (change === 'file' || !existsSync(file)) continue
+    rmSync(file)
+    folders.add(path.dirname(file))
   }
   if (recovery.fsync) for (const folder of folders) await syncFolder(folder)
 }
