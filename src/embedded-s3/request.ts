@@ -79,6 +79,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  */
 export function percentDecode(text: string): string {
   if (/^[\x21-\x24\x26-\x7e]*$/.test(text)) return text
+  if (/^[\x21-\x7e]*$/.test(text)) return plainDecode(text)
   if (/%(?![0-9a-fA-F]{2})/.test(text)) throw new S3Error('InvalidURI')
   const bytes = Buffer.from(
     text.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
@@ -90,6 +91,18 @@ export function percentDecode(text: string): string {
   } catch {
     throw new S3Error('InvalidURI')
   }
+}
+
+/** Of what consists of ASCII, as nearly everything does: the same by the engine's own means. */
+function plainDecode(text: string): string {
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(text)
+  } catch {
+    throw new S3Error('InvalidURI')
+  }
+  if (decoded.includes('\0')) throw new S3Error('InvalidURI')
+  return decoded
 }
 
 function parseQuery(text: string): QueryParameter[] {

@@ -50,6 +50,7 @@ const PACK_LIMIT = 128 * 1024
  */
 export class FolderStore {
   readonly #dir: string
+  readonly #bucketsDir: string
   readonly #fsync: boolean
   readonly #lock: FolderLock
   readonly #index: ListingIndex
@@ -75,6 +76,7 @@ export class FolderStore {
     index: ListingIndex,
   ) {
     this.#dir = dir
+    this.#bucketsDir = path.join(dir, 'buckets')
     this.#fsync = fsync
     this.#lock = lock
     this.#buckets = buckets
@@ -290,8 +292,11 @@ export class FolderStore {
     })
     if (isKept) {
       for (const { bucket, key } of [...doubtful, ...this.#index.intents()]) {
-        if (typeof this.#index.find(bucket, key) === 'object') await this.#index.unintend(bucket, key)
-        else this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
+        if (typeof this.#index.find(bucket, key) === 'object') {
+          // Put in place, and killed before the packs were told.
+          await this.#removeFile(this.#path(bucket, key))
+          await this.#index.unintend(bucket, key)
+        } else this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
       }
       this.#index.flush()
       this.#lock.markHeld()
@@ -468,7 +473,8 @@ export class FolderStore {
   }
 
   #folder(bucket: string): string {
-    return path.join(this.#dir, 'buckets', bucket)
+    // Asked for by every request, and a bucket's name is no path.
+    return `${this.#bucketsDir}${path.sep}${bucket}`
   }
 
   #path(bucket: string, key: string): string {

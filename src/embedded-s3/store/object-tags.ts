@@ -14,7 +14,7 @@ export type Tags = Readonly<Record<string, string>>
 export class ObjectTags {
   readonly #fsync: boolean
   readonly #folders: FolderSync
-  /** Folders that hold none: most never do, and asking for a file costs each request a system call. */
+  /** Buckets' folders without any: most never do, and asking for a file costs each request a system call. */
   readonly #empty = new Set<string>()
 
   constructor(fsync: boolean, folders: FolderSync) {
@@ -35,10 +35,9 @@ export class ObjectTags {
 
   /** `fresh` is where a file can be written before it is renamed. */
   async change(bucketFolder: string, record: ObjectRecord, tags: Tags, fresh: string): Promise<void> {
-    const folder = path.join(bucketFolder, 'tags')
-    const file = fileIn(folder, record.key)
+    const file = fileIn(path.join(bucketFolder, 'tags'), record.key)
     await fs.writeFile(fresh, JSON.stringify({ of: identity(record), tags }), { flush: this.#fsync, mode: 0o600 })
-    this.#empty.delete(folder)
+    this.#empty.delete(bucketFolder)
     await fs.mkdir(path.dirname(file), { recursive: true, mode: 0o700 })
     await fs.rename(fresh, file)
     await this.#folders.sync(path.dirname(file))
@@ -51,10 +50,10 @@ export class ObjectTags {
   }
 
   #find(bucketFolder: string, key: string): string | undefined {
+    if (this.#empty.has(bucketFolder)) return undefined
     const folder = path.join(bucketFolder, 'tags')
-    if (this.#empty.has(folder)) return undefined
     if (isEmpty(folder)) {
-      this.#empty.add(folder)
+      this.#empty.add(bucketFolder)
       return undefined
     }
     const file = fileIn(folder, key)
