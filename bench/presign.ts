@@ -1,12 +1,14 @@
 /**
- * Signed GET links: Keepsake's signer beside the AWS SDK's `getSignedUrl` and its bare `S3RequestPresigner`, in
- * interleaved rounds so that a noisy machine disturbs both alike.
+ * Signed GET links: Keepsake's signers beside the AWS SDK's `getSignedUrl`, its bare `S3RequestPresigner` and its
+ * `cloudfront-signer`, in interleaved rounds so that a noisy machine disturbs both alike.
  */
-import { hash } from 'node:crypto'
+import { generateKeyPairSync, hash } from 'node:crypto'
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { getSignedUrl as getCloudFrontUrl } from '@aws-sdk/cloudfront-signer'
 import { formatUrl } from '@aws-sdk/core/util'
 import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { HttpRequest } from '@smithy/core/protocols'
+import { CloudFrontSigner } from '../src/delivery/index.ts'
 import { createS3Store } from '../src/stores/index.ts'
 import { type Figure, figure, short, show } from './figure.ts'
 import type { Part, Row } from './report.ts'
@@ -27,6 +29,8 @@ const warmUpRounds = 2
 /** Long enough for a clock of microseconds, short enough for a run of seconds. */
 const subjectPerRound = 20_000
 const peerPerRound = 400
+/** A signature by RSA takes the better part of a millisecond, by whomever. */
+const rsaPerRound = 200
 
 export async function benchPresign(): Promise<Part> {
   const store = createS3Store({ bucket, region, credentials })
@@ -69,6 +73,7 @@ export async function benchPresign(): Promise<Part> {
   try {
     const measured: Comparison[] = []
     for (const [name, peer, subject, peerMake] of pairs) measured.push(await compare(name, peer, subject, peerMake))
+    measured.push(...(await benchCloudFront()))
     return {
       name: 'presign',
       title: 'Signing a link (presigned GET)',
@@ -76,6 +81,7 @@ export async function benchPresign(): Promise<Part> {
       notes: [
         `Both in one process, medians over ${rounds} interleaved rounds, least to most in brackets; every link is of another key.`,
         'Ratios are times as many links a second, and times less CPU.',
+        'Of CloudFront the policy is canned and hashed by SHA-256; the same link again comes out of the memory of the signer.',
         'getSignedUrl is what the AWS documentation tells people to call; S3RequestPresigner is the bare signer inside of it.',
       ],
       figures: measured,
@@ -86,15 +92,53 @@ export async function benchPresign(): Promise<Part> {
   }
 }
 
+const distribution = 'https://d111111abcdef8.cloudfront.net'
+
+async function benchCloudFront(): Promise<Comparison[]> {
+  const keyPairId = 'K2JCJMDEHXQW5F'
+  const dateLessThan = new Date(Date.now() + expiresIn * 1000)
+  const peer = 'cloudfront-signer'
+  const measured: Comparison[] = []
+  for (const kind of ['RSA', 'ECDSA'] as const) {
+    const { privateKey } =
+      kind === 'RSA'
+        ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+        : generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    const signer = new CloudFrontSigner({ url: distribution, keyPairId, privateKey })
+    const peerMake: Make = (key) =>
+      getCloudFrontUrl({ url: `${distribution}/${key}`, keyPairId, privateKey: pem, dateLessThan, algorithm: 'SHA256' })
+    const counts = kind === 'RSA' ? { ours: rsaPerRound, theirs: rsaPerRound } : { ours: 4000, theirs: 400 }
+    let made = 0
+    // Each of another key, also from round to round.
+    const fresh: Make = (key) => {
+      made += 1
+      return signer.signGet(`${made}/${key}`, { expiresIn }).url
+    }
+    measured.push(await compare(`CloudFront, ${kind}`, peer, fresh, peerMake, counts))
+    const at = new Date()
+    const again: Make = () => signer.signGet('generations/2026/11/20/fox.png', { expiresIn, at }).url
+    const same = { ours: subjectPerRound, theirs: counts.theirs }
+    measured.push(await compare(`CloudFront, ${kind}, the same again`, peer, again, peerMake, same))
+  }
+  return measured
+}
+
 type Side = { readonly perSecond: Figure; readonly cpuMicros: Figure }
 type Comparison = { readonly name: string; readonly peer: string; readonly ours: Side; readonly theirs: Side }
 
-async function compare(name: string, peer: string, subject: Make, peerMake: Make): Promise<Comparison> {
+async function compare(
+  name: string,
+  peer: string,
+  subject: Make,
+  peerMake: Make,
+  counts = { ours: subjectPerRound, theirs: peerPerRound },
+): Promise<Comparison> {
   const ours: Sample[] = []
   const theirs: Sample[] = []
   for (let round = 0; round < warmUpRounds + rounds; round += 1) {
-    const mine = await measure(subject, subjectPerRound)
-    const other = await measure(peerMake, peerPerRound)
+    const mine = await measure(subject, counts.ours)
+    const other = await measure(peerMake, counts.theirs)
     if (round < warmUpRounds) continue
     ours.push(mine)
     theirs.push(other)

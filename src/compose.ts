@@ -1,20 +1,22 @@
 import { BoundVerbs } from './bound-verbs.ts'
 import type { Actor, Catalogue } from './catalogue/index.ts'
 import type { Clock } from './clock.ts'
-import { Delivery } from './delivery/index.ts'
+import { Delivery, type LinkSigner } from './delivery/index.ts'
 import { Doctor, type DoctorParts } from './doctor/index.ts'
 import { type GuardedFetch, type GuardedPost, Intake, type UploadSettings, Uploads } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import { type Collection, KeepsakeError } from './media/index.ts'
 import { createMoving } from './moving/index.ts'
-import type { ObjectStore } from './stores/index.ts'
+import { createStores, type LocalStore, type ObjectStore, type Stores } from './stores/index.ts'
 import {
   announcing,
   Courier,
   cleanUp,
   createReconcile,
   createWebhooks,
+  LocalUpkeep,
+  Promoter,
   rebuild,
   scheduledWork,
   settle,
@@ -24,12 +26,21 @@ import {
   verify,
   type WebhookEndpoint,
 } from './upkeep/index.ts'
-import type { Keepsake, PartHealth } from './verbs.ts'
+import type { Keepsake, PartHealth, PrimaryPlace } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
 export type KeepsakeParts = {
   readonly catalogue: Catalogue
+  /** The bucket. */
   readonly store: ObjectStore
+  /** What is fallen back to while the bucket fails. Default: nothing. */
+  readonly local?: LocalStore | null
+  /** A copy of the bucket elsewhere. Default: none. */
+  readonly replica?: ObjectStore | null
+  /** Seconds between looks at what fell back. Default: 5. */
+  readonly promoteEvery?: number
+  /** Where the store's objects lie. */
+  readonly bucketPlace: PrimaryPlace
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
   readonly clock: Clock
@@ -41,6 +52,8 @@ export type KeepsakeParts = {
   readonly expiresIn: number
   /** Where public collections are read from. */
   readonly baseUrl: string | null
+  /** Signs links to private media in the store's place. Default: the store does. */
+  readonly cdn?: LinkSigner
   /** Seconds after which an import is given up whose source does not say when it dies. */
   readonly giveUpAfter: number
   readonly uploads?: UploadSettings
@@ -69,14 +82,25 @@ const drainSeconds = 7
 export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   refusePublicWithoutAddress(given)
   const { endpoints, courier, catalogue } = openWebhooks(given)
-  const parts = { ...given, catalogue }
-  const { store, jobs, collections } = parts
-  const intake = new Intake({ ...parts, storeName: 'primary' })
+  const { store: bucket, local = null, replica = null, clock } = given
+  const stores = createStores({ primary: bucket, local, replica, clock })
+  const parts = { ...given, catalogue, stores, store: stores.primary }
+  const { jobs, collections } = parts
+  const intake = new Intake(parts)
   const uploads = new Uploads(parts)
   const uploadSweep = new UploadSweep(parts)
-  const upkeep = { ...parts, intake, uploads }
+  const promoter = new Promoter(parts)
+  const upkeep = { ...parts, intake, uploads, promoter }
+  const localUpkeep = new LocalUpkeep(upkeep)
   const verbParts = { ...parts, intake, uploads, delivery: new Delivery(parts) }
-  const doctor = new Doctor({ ...parts, catalogue: null, place: null, installation: null, ...parts.doctor })
+  const doctor = new Doctor({
+    ...parts,
+    store: bucket,
+    catalogue: null,
+    place: null,
+    installation: null,
+    ...parts.doctor,
+  })
   try {
     // First: what happens from here on is written down for them.
     await courier.start()
@@ -88,11 +112,14 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
       sweep: async (signal) => {
         await uploadSweep.run(signal)
         await sweep(upkeep, signal)
+        await catalogue.forgetDeliveries()
+        await localUpkeep.look(signal)
       },
     })
     for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {})) {
       await jobs.schedule(name, cron, work)
     }
+    localUpkeep.start()
   } catch (error) {
     await courier.stop(0)
     throw error
@@ -106,11 +133,12 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   }
   const close = async (grace: number | undefined) => {
     await doctor.close()
+    await localUpkeep.stop()
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
     await drain(grace)
     await jobs.stop()
     await courier.stop(courierGrace)
-    await store.close()
+    await stores.close()
     await parts.release()
   }
   return {
@@ -121,6 +149,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     completeUpload: (id, options) => service.completeUpload(id, options),
     abortUpload: (id) => service.abortUpload(id),
     get: (id) => service.get(id),
+    getByKey: (key) => service.getByKey(key),
     list: (collection, request) => service.list(collection, request),
     delete: (id) => service.delete(id),
     update: (id, changes) => service.update(id, changes),
@@ -133,13 +162,20 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     as,
     moving: createMoving(parts),
     collections,
+    place: parts.bucketPlace,
     reconcile: createReconcile(parts),
-    check: () => Promise.all([health('catalogue', parts.checkCatalogue), health('primary', () => store.check())]),
+    check: () => checkParts(given, stores),
     doctor: (options) => doctor.run(options),
     countByState: () => catalogue.countByState(),
     upkeepState: async () => ({ ...(await catalogue.healthFacts()), runs: await catalogue.lastRuns() }),
     verify: (request = {}, run = {}) => verify(parts, request, run.actor ?? { role: 'service' }, run),
     cleanup: (request, run = {}) => cleanUp(parts, request, run.actor ?? { role: 'service' }, run),
+    promote: (options) => promoter.run(options),
+    fallbackState: async () => ({
+      circuit: stores.circuit(),
+      local: await catalogue.localFacts(),
+      place: stores.local?.place ?? null,
+    }),
     webhooks: createWebhooks({ catalogue, courier, endpoints }),
     drain: () => drain(),
     close: ({ grace } = {}) => {
@@ -158,6 +194,44 @@ function openWebhooks({ catalogue, clock, logger, webhooks }: KeepsakeParts) {
     courier,
     catalogue: endpoints.length === 0 ? catalogue : announcing(catalogue, () => courier.wake()),
   }
+}
+
+/** Seconds that a part gets to answer: one that hangs must not keep a probe from hearing of the others. */
+const partDeadline = 4
+
+function checkParts({ clock, checkCatalogue }: KeepsakeParts, { primary, local }: Stores): Promise<PartHealth[]> {
+  const inTime = (check: (signal: AbortSignal) => Promise<void>) => async () => {
+    const done = new AbortController()
+    const late = new AbortController()
+    const lateness = clock.sleep(partDeadline, done.signal).then(() => {
+      late.abort()
+      throw new KeepsakeError('timeout', `No answer within ${partDeadline} seconds.`)
+    })
+    lateness.catch(() => {})
+    try {
+      await Promise.race([check(late.signal), lateness])
+    } finally {
+      done.abort()
+    }
+  }
+  return Promise.all([
+    health('catalogue', inTime(checkCatalogue)),
+    health(
+      'primary',
+      inTime((signal) => primary.check({ signal })),
+    ),
+    ...(local
+      ? [
+          health(
+            'local',
+            inTime(async (signal) => {
+              await local.requireRoom(0)
+              await local.store.check({ signal })
+            }),
+          ),
+        ]
+      : []),
+  ])
 }
 
 async function health(name: string, check: () => Promise<void>): Promise<PartHealth> {

@@ -13,7 +13,7 @@ export type {
   UpkeepRun,
   WebhookEvent,
 } from './catalogue/index.ts'
-export { defineConfig, type ExtensionSettings, type KeepsakeConfig } from './config/index.ts'
+export { defineConfig, type ExtensionSettings, type KeepsakeConfig, type SchemaSetting } from './config/index.ts'
 export type {
   DoctorOptions,
   Finding,
@@ -48,6 +48,9 @@ export type {
   CleanupRequest,
   CleanupResult,
   MonthlyCost,
+  PromotionOptions,
+  PromotionProgress,
+  PromotionResult,
   RebuildProgress,
   RebuildRequest,
   RebuildResult,
@@ -65,10 +68,13 @@ export type {
 } from './upkeep/index.ts'
 export type {
   AssetUrl,
+  Completion,
+  FallbackState,
   ImportRequest,
   ListRequest,
   NamedPart,
   PartHealth,
+  PrimaryPlace,
   RunAs,
   UploadedPart,
   UploadPart,

@@ -9,20 +9,24 @@ import {
 } from './catalogue/index.ts'
 import { systemClock } from './clock.ts'
 import type { KeepsakeParts } from './compose.ts'
-import type { EmbeddedS3Config, ResolvedConfig, S3Config } from './config/index.ts'
+import type { EmbeddedS3Config, FallbackConfig, ResolvedConfig, S3Config } from './config/index.ts'
 import { type DataFolder, openDataFolder, preferredPort } from './data-folder/index.ts'
 import type { BucketPlace } from './doctor/index.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
 import { createGuardedFetch, createGuardedPost } from './intake/index.ts'
 import { createJobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
-import { KeepsakeError } from './media/index.ts'
+import { KeepsakeError, publicPrefixes } from './media/index.ts'
+import { openCdn } from './open-cdn.ts'
+import { fallbackBucket, openLocalStore } from './open-fallback.ts'
 import {
   awsCredentials,
   type Credentials,
   type CredentialsProvider,
+  type LocalStore,
   type ObjectStore,
   openS3Store,
+  type S3StoreOptions,
 } from './stores/index.ts'
 import { parseEndpoints } from './upkeep/index.ts'
 import { version } from './version.ts'
@@ -50,7 +54,10 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     return part
   }
   try {
-    const exclusive = config.database.kind === 'pglite' || config.objectStore.kind === 'embedded'
+    const { cloudfront } = config.delivery
+    const cdn = cloudfront === null ? undefined : await openCdn(cloudfront)
+    const fallback = config.objectStore.kind === 's3' ? config.fallback : null
+    const exclusive = config.database.kind === 'pglite' || config.objectStore.kind === 'embedded' || fallback !== null
     const folder = await openDataFolder(config.dataDir, { exclusive })
     opened(folder, () => folder.close())
     const database = await openDatabase(config, folder, logger)
@@ -65,21 +72,28 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     })
     opened(post, () => post.close())
     const webhooks = { post, endpoints: parseEndpoints(config.webhooks.endpoints.map(revealed), post) }
-    const { store, place, open } = await openStore(config.objectStore, config, folder, closers)
-    // Last: whoever composes the parts stops the queue and closes the store, and nothing may fail in between.
+    const { store, place, open, publicUrl } = await openStore(config.objectStore, config, folder, closers)
+    opened(store, () => store.close())
+    const local = fallback && (await openFallback(fallback, config, folder, closers))
+    if (local) opened(local.store, () => local.store.close())
+    // Last: whoever composes the parts stops the queue, and nothing may fail in between.
     const queue = queueDatabase(database, config)
     const jobs = await createJobs({
       database: queue,
       logger,
       concurrency: jobsAtOnce,
       schedules: Object.keys(config.upkeep).length > 0,
-    }).catch(async (error: unknown) => {
-      await store.close()
-      throw error
     })
     const parts: KeepsakeParts = {
       catalogue: createCatalogue(database),
       store,
+      local,
+      bucketPlace: {
+        bucket: place.bucket,
+        region: place.region,
+        endpoint: place.endpoint,
+        embedded: config.objectStore.kind === 'embedded',
+      },
       openBucket: open,
       jobs,
       fetch,
@@ -89,7 +103,8 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       logger,
       uploads: config.uploads,
       expiresIn: config.urls.expiresIn,
-      baseUrl: config.urls.baseUrl,
+      baseUrl: config.urls.baseUrl ?? publicUrl,
+      ...(cdn === undefined ? {} : { cdn }),
       giveUpAfter,
       webhooks,
       schedules: config.upkeep,
@@ -114,12 +129,13 @@ function revealed({ name, url, secrets, events }: ResolvedConfig['webhooks']['en
 }
 
 function openDatabase(
-  { database }: ResolvedConfig,
+  { database, extensions }: ResolvedConfig,
   folder: DataFolder,
   logger: Logger,
 ): Promise<PgliteDatabase | PostgresDatabase> {
-  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue') })
-  return openPostgres({ connectionString: database.connectionString.reveal(), logger })
+  const schemas = extensions.flatMap(({ name, schema }) => (schema === null ? [] : [{ name, sql: schema }]))
+  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue'), schemas, logger })
+  return openPostgres({ connectionString: database.connectionString.reveal(), schemas, logger })
 }
 
 function queueDatabase(database: PgliteDatabase | PostgresDatabase, config: ResolvedConfig) {
@@ -133,6 +149,8 @@ type OpenedStore = {
   readonly store: ObjectStore
   readonly place: BucketPlace
   readonly open: (bucket: string) => Promise<ObjectStore>
+  /** Where what lies under the prefixes of public collections may be read by anybody; null: nowhere by itself. */
+  readonly publicUrl: string | null
 }
 
 async function openStore(
@@ -141,7 +159,7 @@ async function openStore(
   folder: DataFolder,
   closers: (() => Promise<unknown>)[],
 ): Promise<OpenedStore> {
-  if (store.kind === 's3') return openBucket(store)
+  if (store.kind === 's3') return openBucket(store, config.fallback === null ? {} : impatient)
   const credentials = await folder.embeddedS3Credentials()
   const server = await startStore(store, config, folder, credentials)
   closers.push(() => server.close())
@@ -157,10 +175,34 @@ async function openStore(
       credentials,
     })
   const place = { bucket, region: server.region, endpoint, forcePathStyle: true, dualStack: false }
-  return { store: await open(bucket), place: { ...place, credentials: () => credentials }, open }
+  const publicUrl = `${publicEndpoint ?? endpoint}/${bucket}`
+  return { store: await open(bucket), place: { ...place, credentials: () => credentials }, open, publicUrl }
 }
 
-async function openBucket(store: S3Config): Promise<OpenedStore> {
+async function openFallback(
+  fallback: FallbackConfig,
+  config: ResolvedConfig,
+  folder: DataFolder,
+  closers: (() => Promise<unknown>)[],
+): Promise<LocalStore> {
+  const { port, publicEndpoint, minFree } = fallback
+  const credentials = await folder.embeddedS3Credentials()
+  const server = await startStore({ port, bucket: fallbackBucket }, config, folder, credentials, fallbackPlace)
+  closers.push(() => server.close())
+  const endpoint = `http://${reachable(config.http.host)}:${server.port}`
+  return openLocalStore({ server, endpoint, publicEndpoint, credentials, dir: folder.path(fallbackPlace.dir), minFree })
+}
+
+/**
+ * Where there is something to fall back to, a bucket that hangs gets less time: whoever meets it first waits that long
+ * before the disk is asked. Seconds without progress, and attempts.
+ */
+const impatient = { requestTimeout: 10, attempts: 2 } as const
+
+async function openBucket(
+  store: S3Config,
+  patience: Pick<S3StoreOptions, 'requestTimeout' | 'attempts'>,
+): Promise<OpenedStore> {
   const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack, profile } = store
   const credentials = credentialsOf(store, profile)
   const open = (name: string) =>
@@ -173,11 +215,13 @@ async function openBucket(store: S3Config): Promise<OpenedStore> {
       ...(provider === null ? {} : { provider }),
       dualStack,
       credentials,
+      ...patience,
     })
   const place = { bucket, region, endpoint, forcePathStyle, dualStack }
   return {
     store: await open(bucket),
     open,
+    publicUrl: null,
     place: { ...place, credentials: typeof credentials === 'function' ? credentials : () => credentials },
   }
 }
@@ -194,21 +238,26 @@ function credentialsOf({ credentials }: S3Config, profile: string | null): Crede
 /** Under which a data folder remembers where its embedded S3 listens. */
 export const portName = 'embedded-s3-port'
 
+const mainPlace = { dir: 'objects', portName, setting: 'KEEPSAKE_S3_PORT' } as const
+const fallbackPlace = { dir: 'fallback', portName: 'fallback-port', setting: 'KEEPSAKE_FALLBACK_PORT' } as const
+
 /** Starts the embedded S3 where it was the last time, so that links that were given still open after a restart. */
 export async function startStore(
-  store: EmbeddedS3Config,
+  store: Pick<EmbeddedS3Config, 'port' | 'bucket'>,
   config: ResolvedConfig,
   folder: DataFolder,
   credentials: { accessKeyId: string; secretAccessKey: string },
+  place: typeof mainPlace | typeof fallbackPlace = mainPlace,
 ): Promise<EmbeddedS3> {
   const { host } = config.http
-  const port = store.port ?? (await preferredPort(await folder.recall(portName, z.int()), host))
+  const port = store.port ?? (await preferredPort(await folder.recall(place.portName, z.int()), host))
   const options = {
-    dir: folder.path('objects'),
+    dir: folder.path(place.dir),
     host,
     credentials,
     buckets: [store.bucket],
     origins: config.http.corsOrigins,
+    publicPrefixes: publicPrefixes(config.collections.values()),
   }
   const server = await startEmbeddedS3({ ...options, port })
     .catch((error: unknown) => {
@@ -222,11 +271,11 @@ export async function startStore(
       throw new KeepsakeError(
         'invalid_setting',
         `The embedded S3 cannot listen at ${host}, port ${port === 0 ? 'any' : port}: ${why}. ` +
-          'Choose another HOST or KEEPSAKE_S3_PORT.',
+          `Choose another HOST or ${place.setting}.`,
         { cause: error },
       )
     })
-  await folder.remember(portName, server.port)
+  await folder.remember(place.portName, server.port)
   return server
 }
 

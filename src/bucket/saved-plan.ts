@@ -18,6 +18,7 @@ const schema = z.object({
     bucket: z.string().nullable(),
     region: z.string(),
     account: z.string().optional(),
+    readable: z.array(z.string()).nullable().optional(),
   }),
 })
 

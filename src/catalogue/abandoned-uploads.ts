@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { StoreName } from '../media/index.ts'
+import type { StorePlace } from '../media/index.ts'
 import { parseRows, safeInteger } from './row.ts'
 import type { Database } from './sql.ts'
 
@@ -12,7 +12,7 @@ export interface UploadSweepQueries {
    * asset is stored or being deleted while they have been open for a day. The upload of a pending asset is under way,
    * however old it is, and one of a key that the catalogue does not know is somebody else's: neither is named.
    */
-  abandonedUploads<T extends OpenUpload>(uploads: readonly T[], store: StoreName): Promise<readonly T[]>
+  abandonedUploads<T extends OpenUpload>(uploads: readonly T[], store: StorePlace): Promise<readonly T[]>
 }
 
 /*

@@ -104,9 +104,10 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
       expect(asset.until?.getTime()).toBe(asset.createdAt.getTime() + 30_000)
       expect(Math.abs(asset.createdAt.getTime() - before)).toBeLessThan(10_000)
 
-      const content = keyed({ store: 'local', kind: 'video', contentType: 'video/mp4' })
+      const place = `local:${randomUUID()}` as const
+      const content = keyed({ store: place, kind: 'video', contentType: 'video/mp4' })
       const withKey = await catalogue.assignKey(asset.id, 1, content)
-      expect(withKey).toMatchObject({ state: 'pending', key: content.key, store: 'local', kind: 'video' })
+      expect(withKey).toMatchObject({ state: 'pending', key: content.key, store: place, kind: 'video' })
 
       const kept = await catalogue.confirm(asset.id, 1, { ...stored, size: 2 ** 40, keep: 3600 }, service)
       expect(kept).toMatchObject({ ...withKey, ...kept })
@@ -555,6 +556,23 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
       expect(await ids({ attributes: { wallet: "' or true --" } })).toEqual([])
       expect(await ids({ from: one.createdAt, to: new Date(two.createdAt.getTime() + 1) })).toEqual([two.id, one.id])
       expect(await ids({ to: one.createdAt })).toEqual([])
+    })
+
+    it('tell what came of an asset, and of that only what the actor may see', async () => {
+      const { owner } = reservation()
+      const original = await pending({ owner })
+      const mask = await pending({ owner, provenance: { parents: [original.id] } })
+      const other = await pending({ owner, provenance: { parents: [mask.id] } })
+      const composite = await pending({ owner, provenance: { prompt: 'x', parents: [mask.id, original.id] } })
+      const strangers = await pending({ provenance: { parents: [original.id] } })
+      const children = async (parent: string, actor: Actor, filter: object = {}) =>
+        (await catalogue.list({ parent, limit: 10, ...filter }, actor)).assets.map(({ id }) => id)
+      expect(await children(original.id, user(owner))).toEqual([composite.id, mask.id])
+      expect(await children(original.id, service)).toEqual([strangers.id, composite.id, mask.id])
+      expect(await children(mask.id, service)).toEqual([composite.id, other.id])
+      expect(await children(composite.id, service)).toEqual([])
+      expect(await children(original.id, service, { owner, limit: 1 })).toEqual([composite.id])
+      expect(await children("' or true --", service)).toEqual([])
     })
 
     it('page through the audit of an owner', async () => {

@@ -4,14 +4,16 @@ import type {
   AssetState,
   MediaKind,
   Provenance,
-  StoreName,
+  StorePlace,
   UploadTerms,
 } from '../media/index.ts'
 import type { UploadSweepQueries } from './abandoned-uploads.ts'
 import type { HealthQueries } from './health.ts'
 import type { MoveQueries } from './moves.ts'
+import type { PromotionQueries } from './promotions.ts'
 import type { RebuildQueries } from './rebuild.ts'
 import type { ReconcileQueries } from './reconcile.ts'
+import type { ReplaceQueries } from './replace.ts'
 import type { ReportQueries } from './report.ts'
 import type { RetentionQueries } from './retention.ts'
 import type { UploadQueries } from './uploads.ts'
@@ -45,6 +47,8 @@ export type Reservation = {
   /** For a direct upload, whose key is fixed from the start by what the client announces. */
   readonly upload?: {
     readonly key: string
+    /** Where its links point. Default: primary. */
+    readonly store?: StorePlace
     readonly kind: MediaKind
     readonly contentType: string
     readonly terms: UploadTerms
@@ -64,13 +68,18 @@ export type FailOptions = {
   readonly onlyUnbegun?: boolean
 }
 
+export type ClaimOptions = {
+  /** Whoever claims holds the attempt itself, and begins anew before its lease is over. Default: false. */
+  readonly held?: boolean
+}
+
 /** What a request needs of a failed row that it opens again. */
 export type Reopening = Pick<Reservation, 'lease' | 'reservedBytes' | 'quota' | 'upload'>
 
 /** What an attempt found out from the first bytes, written before the put. */
 export type KeyedContent = {
   readonly key: string
-  readonly store: StoreName
+  readonly store: StorePlace
   readonly kind: MediaKind
   readonly contentType: string
   /** Seconds, from now. */
@@ -91,6 +100,10 @@ export type StoredContent = {
   readonly duration: number | null
   /** Seconds until retention ends, from now, or null for ever; where the asset has no retention of its own. */
   readonly keep: number | null
+  /** In place of those that it was reserved with. */
+  readonly attributes?: Readonly<Record<string, string>>
+  /** The key that its client wrote to, where that is another one: it is retired. */
+  readonly inbox?: string | null
 }
 
 export type AssetFilter = {
@@ -99,6 +112,8 @@ export type AssetFilter = {
   readonly kind?: MediaKind
   readonly state?: AssetState
   readonly attributes?: Readonly<Record<string, string>>
+  /** Named among the parents of its provenance. */
+  readonly parent?: string
   /** Created at or after. */
   readonly from?: Date
   /** Created before. */
@@ -120,9 +135,11 @@ export type AuditAction =
   | 'asset.purged'
   | 'asset.rebuilt'
   | 'asset.retention'
+  | 'asset.described'
   | 'asset.missing'
   | 'asset.corrupt'
   | 'asset.recovered'
+  | 'asset.promoted'
   | 'object.quarantined'
   | 'object.restored'
   | 'url.issued'
@@ -153,7 +170,7 @@ export type AuditFilter = {
 export type IssuedUrl = { readonly asset: string; readonly expiresAt: Date; readonly variant?: string }
 
 /** A key that no row holds any more, watched until no late write can bring its object back. */
-export type RetiredKey = { readonly key: string; readonly store: StoreName; readonly asset: string }
+export type RetiredKey = { readonly key: string; readonly store: StorePlace; readonly asset: string }
 
 /**
  * What Keepsake knows. Every change of state is one statement, fenced by the state and the attempt that the caller
@@ -171,10 +188,12 @@ export interface Catalogue
     RetentionQueries,
     HealthQueries,
     WebhookQueries,
+    ReplaceQueries,
     ReportQueries,
     RebuildQueries,
     ReconcileQueries,
-    MoveQueries {
+    MoveQueries,
+    PromotionQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.
@@ -227,12 +246,23 @@ export interface Catalogue
 
   /**
    * Takes over a pending import that is due: attempt + 1, a new lease, its old key retired and cleared. Fence: pending,
-   * attempt, until <= now. A direct upload is never taken over: its key is in the client's hands.
+   * attempt, until <= now unless the claimer holds the attempt. A direct upload is never taken over like this: its key is
+   * in the client's hands.
    */
-  claim(id: string, attempt: number, lease: number, actor: Actor): Promise<AssetRecord | undefined>
+  claim(
+    id: string,
+    attempt: number,
+    lease: number,
+    actor: Actor,
+    options?: ClaimOptions,
+  ): Promise<AssetRecord | undefined>
 
-  /** Pending and deleting assets past `until`, those whose source dies first in front; then stored ones past `expiresAt`; none of `except`. */
-  due(limit: number, except?: readonly string[]): Promise<readonly AssetRecord[]>
+  /**
+   * Pending and deleting assets past `until`, those whose source dies first in front; then stored ones past `expiresAt`;
+   * none of `except`. With `places`, only those there, and imports that another place's instance has left for ten minutes:
+   * anybody may begin those anew.
+   */
+  due(limit: number, except?: readonly string[], places?: readonly StorePlace[]): Promise<readonly AssetRecord[]>
 
   /** pending, stored or failed -> deleting, unreadable at once; attempt + 1. The owner is checked for a user. Undefined: no such asset to that actor. A deleting one is returned as it is. */
   beginDelete(id: string, lease: number, actor: Actor): Promise<AssetRecord | undefined>
@@ -240,11 +270,14 @@ export interface Catalogue
   /** deleting -> the row gone, key retired. Fence: deleting, attempt. */
   purge(id: string, attempt: number, actor: Actor): Promise<boolean>
 
-  /** Retired keys whose next look is due. */
-  dueRetiredKeys(limit: number): Promise<readonly RetiredKey[]>
+  /**
+   * Retired keys whose next look is due, in those places (default: in all). The bucket's key of a stored asset that still
+   * lies in a local store is none: its promotion may be copying there.
+   */
+  dueRetiredKeys(limit: number, places?: readonly StorePlace[]): Promise<readonly RetiredKey[]>
 
   /** After the object at a retired key was removed (or found missing): look again later, or forget it once the watch is over. */
-  sweptRetiredKeys(keys: readonly string[]): Promise<void>
+  sweptRetiredKeys(keys: readonly string[], place?: StorePlace): Promise<void>
 
   /** One asset, if the actor may see it. One that is being deleted is only seen by `system`. */
   get(id: string, actor: Actor): Promise<AssetRecord | undefined>

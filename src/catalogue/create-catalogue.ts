@@ -3,9 +3,11 @@ import { listAudit, recordIssuedUrls } from './audit.ts'
 import type { Catalogue } from './catalogue.ts'
 import { healthQueries } from './health.ts'
 import { moveQueries } from './moves.ts'
+import { promotionQueries } from './promotions.ts'
 import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { rebuildQueries } from './rebuild.ts'
 import { reconcileQueries } from './reconcile.ts'
+import { replaceQueries } from './replace.ts'
 import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { retentionQueries } from './retention.ts'
@@ -27,12 +29,12 @@ export function createCatalogue(database: Database): Catalogue {
     reopen: (id, attempt, room, actor) => reopen(database, id, attempt, room, actor),
     postpone: (id, attempt, problem, retry, actor) => postpone(database, id, attempt, problem, retry, actor),
     renew: (attempts, lease) => renew(database, attempts, lease),
-    claim: (id, attempt, lease, actor) => claim(database, id, attempt, lease, actor),
-    due: (limit, except) => due(database, limit, except),
+    claim: (id, attempt, lease, actor, options) => claim(database, id, attempt, lease, actor, options),
+    due: (limit, except, places) => due(database, limit, except, places),
     beginDelete: (id, lease, actor) => beginDelete(database, id, lease, actor),
     purge: (id, attempt, actor) => purge(database, id, attempt, actor),
-    dueRetiredKeys: (limit) => dueRetiredKeys(database, limit),
-    sweptRetiredKeys: (keys) => sweptRetiredKeys(database, keys),
+    dueRetiredKeys: (limit, places) => dueRetiredKeys(database, limit, places),
+    sweptRetiredKeys: (keys, place) => sweptRetiredKeys(database, keys, place),
     get: (id, actor) => get(database, id, actor),
     getMany: (ids, actor) => getMany(database, ids, actor),
     getByKey: (key, actor) => getByKey(database, key, actor),
@@ -41,11 +43,13 @@ export function createCatalogue(database: Database): Catalogue {
     listAudit: (filter, actor) => listAudit(database, filter, actor),
     countByState: () => countByState(database),
     ...uploadSweepQueries(database),
+    ...replaceQueries(database),
     ...reportQueries(database),
     ...rebuildQueries(database),
     ...retentionQueries(database),
     ...healthQueries(database),
     ...webhookQueries(database),
     ...moveQueries(database),
+    ...promotionQueries(database),
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type AssetHealth, type AssetRecord, isAssetId, type StoreName } from '../media/index.ts'
+import { type AssetHealth, type AssetRecord, isAssetId, type StorePlace } from '../media/index.ts'
 import { actorName } from './acting.ts'
 import type { Actor } from './catalogue.ts'
 import { assetColumns, parseAsset, parseRows, safeInteger } from './row.ts'
@@ -13,7 +13,7 @@ export type DueCheck = { readonly asset: AssetRecord; readonly lastChecked: Date
 
 export type CheckScope = {
   readonly depth: CheckDepth
-  readonly store: StoreName
+  readonly stores: readonly StorePlace[]
   readonly owner?: string | undefined
   readonly collection?: string | undefined
   /** Only what was last looked at before. */
@@ -48,7 +48,7 @@ export interface HealthQueries {
   recordChecks(ids: readonly string[], depth: CheckDepth): Promise<void>
 
   /**
-   * Changes the health of an asset. Fence: the row is as it was read: stored, attempt, key and health. Undefined where
+   * Changes the health of an asset. Fence: the row is as it was read: stored, attempt, key, store and health. Undefined where
    * it is not.
    */
   markHealth(
@@ -95,7 +95,7 @@ async function dueChecks(
 ): Promise<readonly DueCheck[]> {
   const look = lastLook[scope.depth]
   const values: unknown[] = [
-    scope.store,
+    scope.stores,
     scope.before,
     limit,
     after?.lastChecked ?? new Date(0),
@@ -106,7 +106,7 @@ async function dueChecks(
   if (scope.collection !== undefined) conditions += ` and collection = $${values.push(scope.collection)}`
   const { rows } = await database.service.query(
     `select ${assetColumns}, ${look} as last_checked from keepsake.assets
-    where state = 'stored' and store = $1 and ${look} < $2::timestamptz
+    where state = 'stored' and store = any ($1::text[]) and ${look} < $2::timestamptz
       and (${look}, id) > ($4::timestamptz, $5::uuid)${conditions}
     order by ${look}, id limit $3`,
     values,
@@ -137,7 +137,7 @@ async function recordChecks(database: Database, ids: readonly string[], depth: C
 const markText = `
 with changed as (
   update keepsake.assets set health = $5, checked_at = keepsake.now()
-  where id = $1 and state = 'stored' and attempt = $2 and key = $6 and health = $7 and health <> $5
+  where id = $1 and state = 'stored' and attempt = $2 and key = $6 and health = $7 and health <> $5 and store = $9
   returning ${assetColumns}
 ), audited as (
   insert into keepsake.audit (action, asset, owner, collection, actor, request_id, detail)
@@ -164,6 +164,7 @@ async function markHealth(
     seen.key,
     seen.health,
     JSON.stringify(detail),
+    seen.store,
   ])
   return parseAsset(rows)
 }

@@ -1,4 +1,4 @@
-import { type AssetRecord, type AssetState, isAssetId } from '../media/index.ts'
+import { type AssetRecord, type AssetState, isAssetId, type StorePlace } from '../media/index.ts'
 import { acting } from './acting.ts'
 import type { Actor, AssetFilter } from './catalogue.ts'
 import { readAssetCursor, requireLimit, writeAssetCursor } from './cursor.ts'
@@ -38,6 +38,17 @@ export async function getByKey(database: Database, key: string, actor: Actor): P
   return parseAsset(rows)
 }
 
+/**
+ * Children are few and anywhere, so they are found first, by their index (see migration 10, which has the condition on
+ * `provenance` too). As a plain condition the planner might walk the whole collection from its newest end.
+ */
+function childrenOf(parent: string): string {
+  return (
+    "array(select child.id from keepsake.assets child where child.provenance ? 'parents' " +
+    `and child.provenance -> 'parents' @> ${parent}::jsonb)`
+  )
+}
+
 export async function list(
   database: Database,
   filter: AssetFilter,
@@ -56,6 +67,7 @@ export async function list(
   if (filter.attributes !== undefined && Object.keys(filter.attributes).length > 0) {
     where((p) => `attributes @> ${p}::jsonb`, JSON.stringify(filter.attributes))
   }
+  if (filter.parent !== undefined) where((p) => `id = any(${childrenOf(p)})`, JSON.stringify(filter.parent))
   if (filter.from !== undefined) where((p) => `created_at >= ${p}::timestamptz`, filter.from)
   if (filter.to !== undefined) where((p) => `created_at < ${p}::timestamptz`, filter.to)
   if (filter.cursor !== undefined) {
@@ -75,10 +87,13 @@ export async function list(
 const dueText = `
 select ${assetColumns} from (
   (select 1 as turn, * from keepsake.assets where state in ('pending', 'deleting') and until <= keepsake.now()
-    and id <> all($2::uuid[]) order by source_expires_at nulls last, until, id limit $1)
+    and id <> all($2::uuid[]) and ($3::text[] is null or store = any($3::text[])
+      or (state = 'pending' and upload is null and until <= keepsake.now() - interval '10 minutes'))
+    order by source_expires_at nulls last, until, id limit $1)
   union all
   (select 2 as turn, * from keepsake.assets where state = 'stored' and expires_at <= keepsake.now()
-    and not pinned and id <> all($2::uuid[]) order by expires_at, id limit $1)
+    and not pinned and id <> all($2::uuid[]) and ($3::text[] is null or store = any($3::text[]))
+    order by expires_at, id limit $1)
 ) as found
 order by turn, case turn when 1 then source_expires_at end nulls last, until, expires_at, id limit $1`
 
@@ -86,9 +101,10 @@ export async function due(
   database: Database,
   limit: number,
   except: readonly string[] = [],
+  places?: readonly StorePlace[],
 ): Promise<readonly AssetRecord[]> {
   requireLimit(limit)
-  const { rows } = await database.service.query(dueText, [limit, except])
+  const { rows } = await database.service.query(dueText, [limit, except, places ?? null])
   return parseAssets(rows)
 }
 

@@ -21,10 +21,10 @@ with key as (
   returning asset
 ), reserved as (
   insert into keepsake.assets (id, collection, owner, attributes, provenance, filename, source_url, source_expires_at,
-    until, counted, quota, key, kind, content_type, upload, keep)
+    until, counted, quota, key, kind, content_type, upload, keep, store)
   select $1::uuid, $2::text, $3::text, $4::jsonb, $5::jsonb, $6::text, $7::text, $8::timestamptz,
     keepsake.now() + make_interval(secs => $9::float8), $10::bigint, $11::bigint, $16::text, $17::text, $18::text,
-    $19::jsonb, $20::bigint
+    $19::jsonb, $20::bigint, $21::text
   where $12::text is null or exists (select from key)
   returning ${assetColumns}
 ), audited as (
@@ -93,6 +93,7 @@ async function insert(sql: Sql, reservation: Reservation, actor: Actor): Promise
     upload?.contentType ?? null,
     upload === undefined ? null : JSON.stringify(upload.terms),
     reservation.keep ?? null,
+    upload?.store ?? 'primary',
   ])
   return parseAsset(rows)
 }

@@ -7,7 +7,7 @@ import {
   KeepsakeError,
   mediaKinds,
   type Provenance,
-  storeNames,
+  type StorePlace,
   type UploadTerms,
 } from '../media/index.ts'
 
@@ -29,10 +29,20 @@ const provenance: z.ZodType<Provenance> = z.looseObject({
 
 const uploadTerms: z.ZodType<UploadTerms> = z.strictObject({
   size: z.int(),
+  // Of 0.1, whose rows may be pending still.
+  atMost: z.boolean().default(false),
+  sameType: z.boolean().default(false),
+  inbox: z.string().nullable().default(null),
   sha256: z.string().nullable(),
   partSize: z.int().nullable(),
   uploadId: z.string().nullable(),
 })
+
+/** `primary`, or the local store of one data folder. */
+export const storePlace: z.ZodType<StorePlace> = z.union([
+  z.literal('primary'),
+  z.templateLiteral(['local:', z.string().regex(/^[0-9a-f-]{36}$/)]),
+])
 
 const assetShape = {
   id: z.string(),
@@ -42,7 +52,7 @@ const assetShape = {
   health: z.enum(assetHealths),
   kind: z.enum(mediaKinds).nullable(),
   key: z.string().nullable(),
-  store: z.enum(storeNames),
+  store: storePlace,
   content_type: z.string().nullable(),
   size: safeInteger.nullable(),
   sha256: z.string().nullable(),

@@ -1,6 +1,14 @@
 import { type AssetProblem, type AssetRecord, isAssetId, KeepsakeError } from '../media/index.ts'
 import { acting, actorName } from './acting.ts'
-import type { Actor, AuditAction, FailOptions, KeyedContent, Reopening, StoredContent } from './catalogue.ts'
+import type {
+  Actor,
+  AuditAction,
+  ClaimOptions,
+  FailOptions,
+  KeyedContent,
+  Reopening,
+  StoredContent,
+} from './catalogue.ts'
 import { violatedUnique } from './database-error.ts'
 import { assetColumns, assetColumnsOf, parseAsset } from './row.ts'
 import type { Database } from './sql.ts'
@@ -25,6 +33,11 @@ export const retire = `insert into keepsake.retired_keys (key, store, asset)
   where old.key is not null and old.key is distinct from changed.key
   on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at`
 
+/** As {@link retire}, for the key that a plain upload's client writes to. */
+export const retireInbox = `insert into keepsake.retired_keys (key, store, asset)
+  select old.inbox, old.store, old.id from old join changed on changed.id = old.id where old.inbox is not null
+  on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at`
+
 export const later = (parameter: string) => `keepsake.now() + make_interval(secs => ${parameter}::float8)`
 
 const assignKeyText = `
@@ -34,7 +47,7 @@ with old as (
   update keepsake.assets a set key = $3, store = $4, kind = $5, content_type = $6, until = ${later('$7')},
     counted = coalesce($8::bigint, a.counted), quota = $9
   from old
-  where a.id = old.id and not exists (select from keepsake.retired_keys r where r.key = $3 and r.store = $4)
+  where a.id = old.id and not exists (select from keepsake.retired_keys r where r.key = $3)
   returning ${assetColumnsOf('a')}
 ), retired as (
   insert into keepsake.retired_keys (key, store, asset)
@@ -44,7 +57,7 @@ with old as (
 )
 select ${assetColumns} from changed`
 
-const isRetiredText = 'select from keepsake.retired_keys where key = $1 and store = $2'
+const isRetiredText = 'select from keepsake.retired_keys where key = $1'
 
 /** Writes the key before the put. What was there before in the same attempt is retired: its object may still come. */
 export async function assignKey(
@@ -75,33 +88,47 @@ export async function assignKey(
     throw error
   }
   // The fence, or a key that is still watched: its next look would remove the new object.
-  const { rows } = await database.service.query(isRetiredText, [content.key, content.store])
+  const { rows } = await database.service.query(isRetiredText, [content.key])
   if (rows.length > 0) throw taken()
   return undefined
 }
 
-const confirmText = `
+export const confirmText = `
 with changed as (
   update keepsake.assets
   set state = 'stored', health = 'ok', size = $5, counted = $5, sha256 = $6, width = $7, height = $8, duration = $9,
     kind = coalesce($11, kind), content_type = coalesce($12, content_type), stored_at = keepsake.now(),
     expires_at = case when keep is null then ${later('$10')} when keep > 0 then ${later('keep')} end, until = null, source_url = null, upload = null, problem_code = null,
-    problem_message = null
+    problem_message = null, attributes = coalesce($13::jsonb, attributes)
   where id = $1 and state = 'pending' and attempt = $2 and key is not null
   returning ${assetColumns}
+), retired as (
+  insert into keepsake.retired_keys (key, store, asset) select $14::text, store, id from changed where $14::text is not null
+  on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at
 ), audited as (
   ${audit('changed', 'asset.stored', "jsonb_build_object('attempt', attempt, 'size', size, 'sha256', sha256)")}
 )
 select ${assetColumns} from changed`
 
-export function confirm(
+export async function confirm(
   database: Database,
   id: string,
   attempt: number,
   content: StoredContent,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
-  return change(database, confirmText, id, attempt, actor, [
+  if (!isAssetId(id)) return undefined
+  const { rows } = await database.service.query(confirmText, confirmValues(id, attempt, content, actor))
+  return parseAsset(rows)
+}
+
+/** What {@link confirmText} takes. */
+export function confirmValues(id: string, attempt: number, content: StoredContent, actor: Actor): readonly unknown[] {
+  return [
+    id,
+    attempt,
+    actorName(actor),
+    actor.requestId ?? null,
     content.size,
     content.sha256,
     content.width,
@@ -110,20 +137,24 @@ export function confirm(
     content.keep,
     content.type?.kind ?? null,
     content.type?.contentType ?? null,
-  ])
+    content.attributes === undefined ? null : JSON.stringify(content.attributes),
+    content.inbox ?? null,
+  ]
 }
 
 const failText = `
 with old as (
-  select id, key, store from keepsake.assets
+  select id, key, store, upload ->> 'inbox' as inbox from keepsake.assets
   where id = $1 and state = 'pending' and attempt = $2 and (not $8::boolean or until <= keepsake.now())
     and (not $9::boolean or upload ->> 'uploadId' is null) for update
 ), changed as (
   update keepsake.assets a
-  set state = 'failed', key = null, counted = 0, until = null, source_url = null, upload = null, problem_code = $5,
+  set state = 'failed', key = null, store = 'primary', counted = 0, until = null, source_url = null, upload = null, problem_code = $5,
     problem_message = $6, reopenable = $7
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
+), retired_inbox as (
+  ${retireInbox}
 ), retired as (
   ${retire}
 ), audited as (
@@ -154,9 +185,10 @@ const reopenText = `
 with changed as (
   update keepsake.assets
   set state = 'pending', attempt = attempt + 1, until = ${later('$5')}, counted = $6, quota = $7, reopenable = false,
-    problem_code = null, problem_message = null, key = $8, kind = $9, content_type = $10, upload = $11
+    problem_code = null, problem_message = null, key = $8, kind = $9, content_type = $10, upload = $11,
+    store = $12
   where id = $1 and state = 'failed' and attempt = $2 and reopenable
-    and not exists (select from keepsake.retired_keys r where r.key = $8 and r.store = assets.store)
+    and not exists (select from keepsake.retired_keys r where r.key = $8)
   returning ${assetColumns}
 ), audited as (
   ${audit('changed', 'asset.reopened', "jsonb_build_object('attempt', attempt)")}
@@ -170,8 +202,8 @@ export async function reopen(
   { lease, reservedBytes, quota, upload }: Reopening,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
-  const { key = null, kind = null, contentType = null, terms = null } = upload ?? {}
-  const values = [lease, reservedBytes, quota, key, kind, contentType, terms]
+  const { key = null, kind = null, contentType = null, terms = null, store = 'primary' } = upload ?? {}
+  const values = [lease, reservedBytes, quota, key, kind, contentType, terms, store]
   try {
     return await change(database, reopenText, id, attempt, actor, values)
   } catch (error) {
@@ -202,6 +234,7 @@ with old as (
     until = case when hopeless then null else ${later('old.pause')} end,
     state = case when hopeless then 'failed' else 'pending' end,
     key = case when hopeless then null else a.key end,
+    store = case when hopeless then 'primary' else a.store end,
     counted = case when hopeless then 0 else a.counted end,
     source_url = case when hopeless then null else a.source_url end,
     upload = case when hopeless then null else a.upload end
@@ -253,9 +286,9 @@ export async function renew(
 const claimText = `
 with old as (
   select id, key, store from keepsake.assets
-  where id = $1 and state = 'pending' and attempt = $2 and until <= keepsake.now() and upload is null for update
+  where id = $1 and state = 'pending' and attempt = $2 and (until <= keepsake.now() or $6::boolean) and upload is null for update
 ), changed as (
-  update keepsake.assets a set attempt = a.attempt + 1, key = null, until = ${later('$5')}
+  update keepsake.assets a set attempt = a.attempt + 1, key = null, store = 'primary', until = ${later('$5')}
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
 ), retired as (
@@ -271,8 +304,9 @@ export function claim(
   attempt: number,
   lease: number,
   actor: Actor,
+  { held = false }: ClaimOptions = {},
 ): Promise<AssetRecord | undefined> {
-  return change(database, claimText, id, attempt, actor, [lease])
+  return change(database, claimText, id, attempt, actor, [lease, held])
 }
 
 // $2 is the lease here: a delete takes over whatever attempt there is.
@@ -310,11 +344,16 @@ export async function beginDelete(
 const purgeText = `
 with purged as (
   delete from keepsake.assets where id = $1 and state = 'deleting' and attempt = $2
-  returning id, owner, collection, key, store, attempt
+  returning id, owner, collection, key, store, attempt, upload ->> 'inbox' as inbox
 ), retired as (
   insert into keepsake.retired_keys (key, store, asset)
   select key, store, id from purged where key is not null
+  union all select inbox, store, id from purged where inbox is not null
   on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at
+), elsewhere as (
+  -- A copy in another store, which links were given for before a promotion, goes at once with its asset.
+  update keepsake.retired_keys r set look_at = least(r.look_at, keepsake.now())
+  from purged p where r.key = p.key and r.store <> p.store
 ), audited as (
   ${audit('purged', 'asset.purged', "jsonb_build_object('attempt', attempt)")}
 )

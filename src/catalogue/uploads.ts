@@ -1,9 +1,9 @@
-import { type AssetRecord, isAssetId } from '../media/index.ts'
+import { type AssetRecord, isAssetId, type StorePlace } from '../media/index.ts'
 import { acting, actorName } from './acting.ts'
 import type { Actor } from './catalogue.ts'
 import { assetColumns, assetColumnsOf, parseAsset } from './row.ts'
 import type { Database } from './sql.ts'
-import { later } from './transitions.ts'
+import { audit, later, retire, retireInbox } from './transitions.ts'
 
 /**
  * What is particular to direct uploads. They are reserved, confirmed and failed as imports are; in between their bytes
@@ -29,6 +29,23 @@ export interface UploadQueries {
   /** The bytes are all here: from now on `until` is a lease of whoever verifies them. */
   holdUpload(id: string, attempt: number, lease: number): Promise<AssetRecord | undefined>
 
+  /**
+   * The store that its links point to has failed: attempt + 1 under another key in another store, where nothing has
+   * arrived yet. What comes late under the old key is removed. Undefined also where the new key was used before.
+   */
+  moveUpload(
+    id: string,
+    attempt: number,
+    to: {
+      readonly key: string
+      /** Where its client puts the bytes of a plain one. */
+      readonly inbox: string | null
+      readonly store: StorePlace
+      readonly lease: number
+    },
+    actor: Actor,
+  ): Promise<AssetRecord | undefined>
+
   /** pending -> deleting, as the actor, of a direct upload alone: never of what was stored meanwhile. No fence of attempt. */
   beginAbort(id: string, lease: number, actor: Actor): Promise<AssetRecord | undefined>
 }
@@ -44,6 +61,8 @@ export function uploadQueries(database: Database): UploadQueries {
     extendUpload: (id, attempt, { seconds, parts }, actor) =>
       changed(extendText, id, [attempt, seconds, parts, actorName(actor), actor.requestId ?? null]),
     holdUpload: (id, attempt, lease) => changed(holdText, id, [attempt, lease]),
+    moveUpload: (id, attempt, { key, inbox, store, lease }, actor) =>
+      changed(moveText, id, [attempt, actorName(actor), actor.requestId ?? null, key, store, lease, inbox]),
     async beginAbort(id, lease, actor) {
       if (!isAssetId(id)) return undefined
       const values = [id, lease, actorName(actor), actor.requestId ?? null]
@@ -75,6 +94,24 @@ select ${assetColumns} from changed`
 
 const holdText = `
 update keepsake.assets set until = ${later('$3')} where ${isOpen} returning ${assetColumns}`
+
+const moveText = `
+with old as (
+  select id, key, store, upload ->> 'inbox' as inbox from keepsake.assets where ${isOpen} for update
+), changed as (
+  update keepsake.assets a set attempt = a.attempt + 1, key = $5, store = $6,
+    upload = a.upload || jsonb_build_object('uploadId', null, 'inbox', $8::text), until = greatest(a.until, ${later('$7')})
+  from old
+  where a.id = old.id and not exists (select from keepsake.retired_keys r where r.key = $5)
+  returning ${assetColumnsOf('a')}
+), retired_inbox as (
+  ${retireInbox}
+), retired as (
+  ${retire}
+), audited as (
+  ${audit('changed', 'asset.retried', "jsonb_build_object('attempt', attempt, 'store', split_part(store, ':', 1))")}
+)
+select ${assetColumns} from changed`
 
 const beginAbortText = `
 with old as (

@@ -1,5 +1,6 @@
 import { refuseCataloguedExpiry } from '../bucket/index.ts'
 import { type KeepsakeConfig, loadConfigFile, type ResolvedConfig, resolveConfig } from '../config/index.ts'
+import { publicPrefixes } from '../media/index.ts'
 import { CliFailure } from './failure.ts'
 import type { Io } from './io.ts'
 
@@ -57,6 +58,16 @@ export async function bucketConfig(options: BucketOptions, io: Io, cwd = process
     return { config, bucket: config.objectStore.bucket }
   }
   return { config: resolve({ ...code, s3: { ...code.s3, bucket: unnamed } }), bucket: null }
+}
+
+/**
+ * What a CDN before the bucket may read: everything where it asks for signed links itself, else what is public.
+ *
+ * @throws {KeepsakeError} `invalid_setting` where that cannot be told from what is private.
+ */
+export function readableBy({ bucket, delivery, collections }: ResolvedConfig): readonly string[] | null {
+  if (bucket.distribution === undefined || delivery.cloudfront !== null) return null
+  return publicPrefixes(collections.values())
 }
 
 function configOf(options: BucketOptions): KeepsakeConfig {

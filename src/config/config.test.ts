@@ -14,6 +14,7 @@ import {
   loadConfigFile,
   readEnvironment,
   resolveConfig,
+  type SchemaSetting,
   settingNames,
 } from './index.ts'
 
@@ -333,6 +334,58 @@ describe('the store', () => {
   })
 })
 
+describe('CloudFront', () => {
+  const pem = '-----BEGIN PRIVATE KEY-----\nnobody-may-see-this\n-----END PRIVATE KEY-----'
+  const env = { ...aws, KEEPSAKE_CLOUDFRONT_KEY_PAIR_ID: 'K2JCJMDEHXQW5F', KEEPSAKE_CLOUDFRONT_PRIVATE_KEY: pem }
+  const resolved = (more: Record<string, string>, config: KeepsakeConfig = {}) => {
+    const { cloudfront } = resolveConfig({ env: { ...env, ...more }, config, cwd: '/srv/app' }).delivery
+    return cloudfront
+  }
+
+  test('takes a domain, or the address of the public collections', () => {
+    expect(resolved({ KEEPSAKE_CLOUDFRONT_DOMAIN: 'media.example.com' })).toMatchObject({
+      ...{ url: 'https://media.example.com', keyPairId: 'K2JCJMDEHXQW5F', hash: 'sha256' },
+    })
+    expect(resolved({ S3_BASE_URL: 'https://d111.cloudfront.net' })?.url).toBe('https://d111.cloudfront.net')
+    expect(resolved({ KEEPSAKE_CLOUDFRONT_DOMAIN: 'a.example', KEEPSAKE_CLOUDFRONT_HASH: 'SHA-1' })?.hash).toBe('sha1')
+  })
+
+  test('takes the id and the key from one source', () => {
+    const cloudfront = { keyPairId: 'K3AAAAAAAAAAAA', privateKeyFile: 'cdn.pem' }
+    expect(resolved({ KEEPSAKE_CLOUDFRONT_DOMAIN: 'a.example' }, { delivery: { cloudfront } })).toEqual({
+      ...{ url: 'https://a.example', keyPairId: 'K3AAAAAAAAAAAA', hash: 'sha256' },
+      privateKey: { file: '/srv/app/cdn.pem' },
+    })
+  })
+
+  test('is nothing before the embedded S3', () => {
+    expect(resolved({ KEEPSAKE_CLOUDFRONT_DOMAIN: 'a.example', USE_CLOUD_STORAGE: 'false' })).toBeNull()
+  })
+
+  test('does not show the key', () => {
+    const config = resolveConfig({ env: { ...env, KEEPSAKE_CLOUDFRONT_DOMAIN: 'a.example' } })
+    expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toContain('nobody-may-see')
+    expect(describeConfig(config).links).toBe('signed for https://a.example')
+  })
+
+  test.each<[string, Record<string, string>, string]>([
+    ['no domain', {}, 'KEEPSAKE_CLOUDFRONT_DOMAIN is not set'],
+    ['an address with a path', { S3_BASE_URL: 'https://cdn.example/media' }, 'KEEPSAKE_CLOUDFRONT_DOMAIN is not set'],
+    ['plain http', { KEEPSAKE_CLOUDFRONT_DOMAIN: 'http://cdn.example' }, "is 'http://cdn.example'"],
+    ['an ARN for an id', { KEEPSAKE_CLOUDFRONT_KEY_PAIR_ID: 'arn:aws:x' }, "is 'arn:aws:x'"],
+    ['two keys', { KEEPSAKE_CLOUDFRONT_DOMAIN: 'a.example', KEEPSAKE_CLOUDFRONT_PRIVATE_KEY_FILE: 'x' }, 'both set'],
+    [
+      'no key',
+      { KEEPSAKE_CLOUDFRONT_DOMAIN: 'a.example', KEEPSAKE_CLOUDFRONT_PRIVATE_KEY: '' },
+      'PRIVATE_KEY is not set',
+    ],
+  ])('%s stops the start', (_, more, why) => {
+    const { message } = errorOf(() => resolved(more))
+    expect(message).toContain(why)
+    expect(message).not.toContain('nobody-may-see')
+  })
+})
+
 describe('precedence', () => {
   const env = {
     PORT: '1',
@@ -494,4 +547,45 @@ describe('the configuration file', () => {
 test('defineConfig gives back what it got', () => {
   const config = { http: { port: 1 } }
   expect(defineConfig(config)).toBe(config)
+})
+
+describe('collections that extensions bring', () => {
+  const one = { name: 'one', collections: { avatars: { maxSize: '1 MB' } } }
+  const two = { name: 'two', collections: { avatars: { maxSize: '2 MB' } } }
+
+  test('add to those that are declared, which win', () => {
+    const { collections } = resolveConfig({ env: {}, config: { extensions: [one] } })
+    expect(collections.get('avatars')?.maxSize).toBe(1_000_000)
+    const declared = { extensions: [one, two], collections: { avatars: { maxSize: '3 MB' } } }
+    expect(resolveConfig({ env: {}, config: declared }).collections.get('avatars')?.maxSize).toBe(3_000_000)
+  })
+
+  test('of one name from two are refused, naming both', () => {
+    const { message } = errorOf(() => resolveConfig({ env: {}, config: { extensions: [one, two] } }))
+    expect(message).toContain("The extensions 'one' and 'two' both bring a collection 'avatars'")
+  })
+})
+
+describe('extensions', () => {
+  const schemasOf = (extensions: NonNullable<KeepsakeConfig['extensions']>, env = {}) =>
+    resolveConfig({ config: { extensions }, env }).extensions.map(({ schema }) => schema)
+
+  test('bring a schema as a text, or make it for the database and the public address at hand', () => {
+    const made = { name: 'b', schema: (setting: SchemaSetting) => `${setting.database} ${setting.baseUrl}` }
+    expect(schemasOf([{ name: 'a', schema: 'select 1' }, made, { name: 'c' }])).toEqual([
+      'select 1',
+      'pglite null',
+      null,
+    ])
+    const env = { DATABASE_URL: 'postgres://db/app', S3_BASE_URL: 'https://cdn.example.com/' }
+    expect(schemasOf([made, { name: 'none', schema: () => null }], env)).toEqual([
+      'postgres https://cdn.example.com',
+      null,
+    ])
+  })
+
+  test('are told apart by their names', () => {
+    const error = errorOf(() => schemasOf([{ name: 'notes' }, { name: 'echoes' }, { name: 'notes' }]))
+    expect(error.message).toContain("There are two extensions called 'notes'")
+  })
 })

@@ -22,12 +22,15 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
           ? `profile ${store.profile}`
           : 'found by the AWS SDK',
     }),
+    fallback: config.fallback !== null && store.kind === 's3',
     collections: [...config.collections.keys()].join(', '),
     importAllowHosts: config.imports.allowHosts.join(', '),
     importAllowHttp: config.imports.allowHttp,
     allowedOrigins: config.http.corsOrigins.join(', '),
     urlExpiresIn: config.urls.expiresIn,
     baseUrl: config.urls.baseUrl,
+    links:
+      config.delivery.cloudfront === null ? 'signed for the bucket' : `signed for ${config.delivery.cloudfront.url}`,
     http: `${config.http.host}:${config.http.port}`,
     // Not by the names of the settings: the log takes what is under those for secrets.
     keyOrigin: config.http.apiKey ? 'given' : 'generated',

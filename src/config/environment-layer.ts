@@ -24,6 +24,12 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
         }),
     },
     embeddedS3: { port: settings.KEEPSAKE_S3_PORT },
+    fallback: {
+      enabled: settings.KEEPSAKE_FALLBACK,
+      port: settings.KEEPSAKE_FALLBACK_PORT,
+      publicEndpoint: settings.KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT,
+      minFree: settings.KEEPSAKE_FALLBACK_MIN_FREE,
+    },
     bucket: {
       app: settings.KEEPSAKE_BUCKET_APP,
       env: settings.KEEPSAKE_BUCKET_ENV,
@@ -36,6 +42,15 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
       partSize: settings.KEEPSAKE_UPLOAD_PART_SIZE,
     },
     urls: { expiresIn: settings.S3_PRESIGNED_URL_EXPIRATION },
+    delivery: {
+      cloudfront: {
+        domain: settings.KEEPSAKE_CLOUDFRONT_DOMAIN,
+        keyPairId: settings.KEEPSAKE_CLOUDFRONT_KEY_PAIR_ID,
+        privateKey: settings.KEEPSAKE_CLOUDFRONT_PRIVATE_KEY,
+        privateKeyFile: settings.KEEPSAKE_CLOUDFRONT_PRIVATE_KEY_FILE,
+        hash: settings.KEEPSAKE_CLOUDFRONT_HASH,
+      },
+    },
     http: {
       port: settings.PORT,
       host: settings.HOST,

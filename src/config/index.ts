@@ -9,7 +9,14 @@ export {
   type SettingName,
   settingNames,
 } from './environment.ts'
-export { defineConfig, type ExtensionSettings, type KeepsakeConfig } from './keepsake-config.ts'
+export { defineConfig, type ExtensionSettings, type KeepsakeConfig, type SchemaSetting } from './keepsake-config.ts'
 export { type ConfigSources, resolveConfig } from './resolve-config.ts'
-export type { EmbeddedS3Config, JwtConfig, ResolvedConfig, S3Config } from './resolved-config.ts'
+export type {
+  CloudFrontConfig,
+  EmbeddedS3Config,
+  FallbackConfig,
+  JwtConfig,
+  ResolvedConfig,
+  S3Config,
+} from './resolved-config.ts'
 export { Secret } from './secret.ts'

@@ -24,7 +24,12 @@ export const configSchema = z.strictObject({
       z.strictObject({
         name: value.anyText,
         collections: collectionsSchema.optional(),
-        schema: value.anyText.optional(),
+        schema: z
+          .union([
+            value.anyText,
+            z.custom<(setting: SchemaSetting) => string | null>((given) => typeof given === 'function'),
+          ])
+          .optional(),
         // The HTTP side's own, which checks it.
         http: z.unknown().optional(),
       }),
@@ -45,6 +50,14 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   embeddedS3: z.strictObject({ port: value.port.optional() }).optional(),
+  fallback: z
+    .strictObject({
+      enabled: value.flag.optional(),
+      port: value.port.optional(),
+      publicEndpoint: value.webAddress.optional(),
+      minFree: value.size.optional(),
+    })
+    .optional(),
   bucket: bucketSettingsSchema.optional(),
   imports: z
     .strictObject({
@@ -61,6 +74,19 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   urls: z.strictObject({ expiresIn: value.urlSeconds.optional() }).optional(),
+  delivery: z
+    .strictObject({
+      cloudfront: z
+        .strictObject({
+          domain: value.cdnAddress.optional(),
+          keyPairId: value.keyPairId.optional(),
+          privateKey: value.anyText.optional(),
+          privateKeyFile: value.anyText.optional(),
+          hash: value.signatureHash.optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   http: z
     .strictObject({
       port: value.port.optional(),
@@ -118,13 +144,25 @@ export const configSchema = z.strictObject({
 
 export type ParsedConfig = z.output<typeof configSchema>
 
+/** Where a schema is applied. */
+export type SchemaSetting = {
+  /** `pglite`: the catalogue in the data folder, which is nobody else's. `postgres`: the database of DATABASE_URL. */
+  readonly database: 'pglite' | 'postgres'
+  /** Where objects of public collections are read from, without a slash at its end. */
+  readonly baseUrl: string | null
+}
+
 /** What an extension brings. `Extension` says what its `http` is. */
 export type ExtensionSettings = {
+  /** Unique among the extensions of an installation. */
   readonly name: string
   /** Added to those declared; one declared under the same name wins. */
   readonly collections?: Readonly<Record<string, CollectionDefinition>>
-  /** SQL for relations of its own, run at every start as the catalogue's owner: it has to be harmless when repeated. */
-  readonly schema?: string
+  /**
+   * SQL for relations of its own, run in one transaction as the catalogue's owner, at the start after it changed: it has
+   * to be harmless when repeated. A function makes it for the database at hand; null makes none. docs/extensions.md
+   */
+  readonly schema?: string | ((setting: SchemaSetting) => string | null)
   readonly http?: unknown
 }
 
@@ -168,6 +206,20 @@ export type KeepsakeConfig = {
     /** 0 lets the system choose. Default: the one of the last start while it is free. */
     readonly port?: number
   }
+  /**
+   * What is written to while the bucket fails: an S3 over a folder in the data folder, which has to be on a disk that
+   * outlives the process. Everything moves to the bucket when that is back.
+   */
+  readonly fallback?: {
+    /** Default: false. */
+    readonly enabled?: boolean
+    /** Where it listens; 0 lets the system choose. Default: the port of the last start while it is free. */
+    readonly port?: number
+    /** The address by which browsers reach it. Default: its own, on `http.host`. */
+    readonly publicEndpoint?: string
+    /** Bytes, or a text, that are left free on its disk. Default: `'1 GiB'`. */
+    readonly minFree?: number | string
+  }
   /** How the bucket is to be set up, by `keepsake bucket`. */
   readonly bucket?: BucketSettings
   readonly imports?: {
@@ -190,6 +242,22 @@ export type KeepsakeConfig = {
   readonly urls?: {
     /** How long a signed link lives, 1 to 3600 seconds. Default: 3600. */
     readonly expiresIn?: number
+  }
+  /** Where links to private media lead. Default: to the bucket, signed by S3's own signature. */
+  readonly delivery?: {
+    /** A CloudFront distribution before the bucket, whose trusted key group has the public half of the key. */
+    readonly cloudfront?: {
+      /** Default: that of `s3.baseUrl`. */
+      readonly domain?: string
+      /** The id that CloudFront gave to the public key. */
+      readonly keyPairId?: string
+      /** RSA of 2048 bits or ECDSA P-256, in PEM. */
+      readonly privateKey?: string
+      /** The same in a file. */
+      readonly privateKeyFile?: string
+      /** Default: sha256. */
+      readonly hash?: 'sha256' | 'sha1'
+    }
   }
   readonly http?: {
     /** Default: 8000. */

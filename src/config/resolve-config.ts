@@ -12,10 +12,12 @@ import { aliases } from './aliases.ts'
 import type { ParsedBucketSettings } from './bucket-settings.ts'
 import { collectEnvironment, type Environment, type EnvironmentSettings, settingNames } from './environment.ts'
 import { environmentLayer } from './environment-layer.ts'
-import { configSchema, type KeepsakeConfig, type ParsedConfig } from './keepsake-config.ts'
+import { configSchema, type KeepsakeConfig, type ParsedConfig, type SchemaSetting } from './keepsake-config.ts'
 import { found, foundSecret, Problems, pathOf } from './problems.ts'
+import { resolveCloudFront } from './resolve-cloudfront.ts'
 import type {
   EmbeddedS3Config,
+  FallbackConfig,
   JwtConfig,
   ResolvedConfig,
   S3Config,
@@ -61,18 +63,24 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
   }
   const databaseUrl = pick((layer) => layer.databaseUrl)
   const apiKey = pick((layer) => layer.http?.apiKey)
+  const objectStore = resolveStore(pick, settings, problems)
+  const cloudfront = resolveCloudFront(pick, sources.cwd ?? process.cwd(), problems)
   const config: ResolvedConfig = {
     dataDir: resolve(sources.cwd ?? process.cwd(), pick((layer) => layer.dataDir) ?? '.keepsake'),
     database:
       databaseUrl === undefined ? { kind: 'pglite' } : { kind: 'postgres', connectionString: new Secret(databaseUrl) },
-    objectStore: resolveStore(pick, settings, problems),
+    objectStore,
+    fallback: resolveFallback(pick),
     bucket: resolveBucketSettings(layers),
     collections: resolveCollections(layers, problems),
-    extensions: extensionsOf(layers).map(({ name, schema, http }) => ({
-      name,
-      schema: schema ?? null,
-      http: http ?? null,
-    })),
+    extensions: resolveExtensions(
+      layers,
+      {
+        database: databaseUrl === undefined ? 'pglite' : 'postgres',
+        baseUrl: pick((layer) => layer.s3?.baseUrl) ?? null,
+      },
+      problems,
+    ),
     imports: {
       allowHosts: pick((layer) => layer.imports?.allowHosts) ?? [],
       allowHttp: pick((layer) => layer.imports?.allowHttp) ?? false,
@@ -87,6 +95,8 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
       expiresIn: pick((layer) => layer.urls?.expiresIn) ?? 3600,
       baseUrl: pick((layer) => layer.s3?.baseUrl) ?? null,
     },
+    // It reads a bucket of AWS: what is kept here it has not.
+    delivery: { cloudfront: objectStore.kind === 's3' ? cloudfront : null },
     http: {
       port: pick((layer) => layer.http?.port) ?? 8000,
       host: pick((layer) => layer.http?.host) ?? '127.0.0.1',
@@ -126,7 +136,7 @@ function parseLayer(given: KeepsakeConfig | undefined, where: string, problems: 
 }
 
 const secretPaths =
-  /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|http\.jwt\.secret|webhooks\.\d+\.(url|secret)(\..*)?)$/
+  /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|delivery\.cloudfront\.privateKey|http\.jwt\.secret|webhooks\.\d+\.(url|secret)(\..*)?)$/
 
 function explain(issue: z.core.$ZodIssue, path: string, given: unknown): string {
   if (issue.code === 'unrecognized_keys') return `there is no setting ${issue.keys.join(', ')} here.`
@@ -183,6 +193,15 @@ function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Probl
         }
       : null,
     profile: identity?.profile ?? null,
+  }
+}
+
+function resolveFallback(pick: Pick): FallbackConfig | null {
+  if (pick((layer) => layer.fallback?.enabled) !== true) return null
+  return {
+    port: pick((layer) => layer.fallback?.port) ?? null,
+    publicEndpoint: pick((layer) => layer.fallback?.publicEndpoint) ?? null,
+    minFree: pick((layer) => layer.fallback?.minFree) ?? 1024 * mebibyte,
   }
 }
 
@@ -246,8 +265,21 @@ function resolveUpkeep(pick: Pick): UpkeepConfig {
 
 function resolveCollections(layers: readonly ParsedConfig[], problems: Problems): ReadonlyMap<string, Collection> {
   const definitions = new Map<string, CollectionDefinition>(Object.entries(defaultCollections))
-  for (const { collections = {} } of extensionsOf(layers)) {
-    for (const [name, definition] of Object.entries(collections)) definitions.set(name, definition)
+  const declared = new Set(layers.flatMap((layer) => Object.keys(layer.collections ?? {})))
+  const bringers = new Map<string, string>()
+  for (const { name: extension, collections = {} } of extensionsOf(layers)) {
+    for (const [name, definition] of Object.entries(collections)) {
+      const other = bringers.get(name)
+      if (other !== undefined && !declared.has(name)) {
+        problems.add(
+          `collections.${name}`,
+          `The extensions '${other}' and '${extension}' both bring a collection '${name}'. Declare one yourself, in ` +
+            'collections, to say what it is.',
+        )
+      }
+      bringers.set(name, extension)
+      definitions.set(name, definition)
+    }
   }
   for (const layer of layers.toReversed()) {
     for (const [name, definition] of Object.entries(layer.collections ?? {})) definitions.set(name, definition)
@@ -267,6 +299,23 @@ function resolveCollections(layers: readonly ParsedConfig[], problems: Problems)
 /** Of the first source that names any. */
 function extensionsOf(layers: readonly ParsedConfig[]): NonNullable<ParsedConfig['extensions']> {
   return layers.find(({ extensions }) => extensions !== undefined)?.extensions ?? []
+}
+
+function resolveExtensions(
+  layers: readonly ParsedConfig[],
+  setting: SchemaSetting,
+  problems: Problems,
+): ResolvedConfig['extensions'] {
+  const extensions = extensionsOf(layers)
+  for (const [index, { name }] of extensions.entries()) {
+    if (extensions.findIndex((other) => other.name === name) === index) continue
+    problems.add(`extensions.${index}`, `There are two extensions called '${name}'. Remove one.`)
+  }
+  return extensions.map(({ name, schema, http }) => ({
+    name,
+    schema: (typeof schema === 'function' ? schema(setting) : schema) ?? null,
+    http: http ?? null,
+  }))
 }
 
 /** Longer than a link lives, and no longer than stores keep parts that nobody joins. */
@@ -301,6 +350,13 @@ function resolveGiveUpAfter(given: number | string, problems: Problems): number 
 /** `KEEPSAKE_URL` is the command line's, for the server it talks to. */
 function findWarnings(config: ResolvedConfig, env: Environment): string[] {
   const warnings: string[] = []
+  if (config.fallback && config.objectStore.kind === 'embedded') {
+    warnings.push('KEEPSAKE_FALLBACK has no effect: without a bucket there is nothing to fall back from.')
+  } else if (config.fallback?.publicEndpoint === null && !isLoopback(config.http.host)) {
+    warnings.push(
+      'KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT is not set: links to what fell back, and uploads meanwhile, only work on this machine.',
+    )
+  }
   const keys = config.http.jwt?.keys
   if (keys && 'secret' in keys && Buffer.byteLength(keys.secret.reveal()) < 32) {
     warnings.push('KEEPSAKE_JWT_SECRET has fewer than 32 bytes, which HS256 asks for (RFC 7518, section 3.2).')
@@ -325,5 +381,9 @@ function findWarnings(config: ResolvedConfig, env: Environment): string[] {
 
 /** Https, or this very machine: nobody sits between. */
 function isBeyondReach({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
+  return protocol === 'https:' || isLoopback(hostname)
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host)
 }

@@ -39,6 +39,24 @@ export type EmbeddedS3Config = {
   readonly publicEndpoint: string | null
 }
 
+export type FallbackConfig = {
+  /** Null: the one of the last start while it is free. */
+  readonly port: number | null
+  readonly publicEndpoint: string | null
+  /** Bytes. */
+  readonly minFree: number
+}
+
+/** A CloudFront distribution that links to private media lead to. */
+export type CloudFrontConfig = {
+  /** `https://domain`, without a slash at its end. */
+  readonly url: string
+  readonly keyPairId: string
+  /** PEM, or the path of a file with it. */
+  readonly privateKey: { readonly text: Secret } | { readonly file: string }
+  readonly hash: 'sha256' | 'sha1'
+}
+
 export type WebhookConfig = {
   readonly name: string | undefined
   /** It may hold a token. */
@@ -72,6 +90,8 @@ export type ResolvedConfig = {
   readonly dataDir: string
   readonly database: { readonly kind: 'pglite' } | { readonly kind: 'postgres'; readonly connectionString: Secret }
   readonly objectStore: S3Config | EmbeddedS3Config
+  /** Null: off. */
+  readonly fallback: FallbackConfig | null
   /** How the bucket is to be set up, as far as somebody said. */
   readonly bucket: ParsedBucketSettings
   /** Their collections are among the others; `http` is for the HTTP side to check. */
@@ -97,6 +117,10 @@ export type ResolvedConfig = {
     readonly expiresIn: number
     /** Where objects of public collections are read from, without a slash at its end. */
     readonly baseUrl: string | null
+  }
+  readonly delivery: {
+    /** Null: the store signs. */
+    readonly cloudfront: CloudFrontConfig | null
   }
   readonly http: {
     readonly port: number

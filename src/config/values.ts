@@ -122,6 +122,34 @@ export const webAddress = described(
   'an http or https URL without a user, a query or a fragment',
 )
 
+/** Where a CDN answers, as an address without a slash at its end. Links to it are secrets: https, but on this machine. */
+export const cdnAddress = described(
+  z.string().transform((text, context) => {
+    const url = URL.parse(text.includes('://') ? text : `https://${text}`)
+    const safe =
+      url?.protocol === 'https:' || (url?.protocol === 'http:' && /^(localhost|127(\.\d+){3})$/.test(url.hostname))
+    if (url && safe && `${url.origin}/` === url.href) return url.origin
+    context.addIssue({ code: 'custom', message: 'not the address of a CDN' })
+    return z.NEVER
+  }),
+  'the domain of a CloudFront distribution, such as d111111abcdef8.cloudfront.net or media.example.com',
+)
+
+/** https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_PublicKey.html */
+export const keyPairId = described(
+  z.string().regex(/^[A-Z0-9]{6,64}$/),
+  'the id of a public key in CloudFront, such as K2JCJMDEHXQW5F',
+)
+
+export const signatureHash = described(
+  z
+    .string()
+    .toLowerCase()
+    .transform((text) => text.replace('-', ''))
+    .pipe(z.enum(['sha256', 'sha1'])),
+  'sha256 or sha1',
+)
+
 /** An http or https address, exactly as given but for its spelling. */
 export const keysAddress = described(
   z.string().refine((text) => {

@@ -1,24 +1,27 @@
 import type { Actor, Catalogue, IssuedUrl } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
-import { type Asset, type AssetRecord, type Collection, KeepsakeError } from '../media/index.ts'
-import type { ObjectStore } from '../stores/index.ts'
-import { checkExpiresIn, isPublic, type LinkOptions, publicLink, signLink } from './link.ts'
+import { type Asset, type AssetRecord, type Collection, KeepsakeError, storeNameOf } from '../media/index.ts'
+import type { Stores } from '../stores/index.ts'
+import { checkExpiresIn, isPublic, type LinkOptions, type LinkSigner, publicLink, signLink } from './link.ts'
 
 export type DeliveryParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
+  readonly stores: Stores
   readonly collections: ReadonlyMap<string, Collection>
   readonly clock: Clock
   /** Seconds. */
   readonly expiresIn: number
   /** Where public collections are read from: a CDN or a website in front of the bucket. */
   readonly baseUrl: string | null
+  /** Signs links to a CDN before the primary store, in the store's place. Default: the store signs. */
+  readonly cdn?: LinkSigner
 }
 
 export type DeliveryOptions = {
   readonly expiresIn?: number
   readonly download?: boolean
   readonly variant?: string
+  readonly fresh?: boolean
 }
 
 type Link = { readonly id: string; readonly url: string; readonly expiresAt: Date }
@@ -35,7 +38,8 @@ export class Delivery {
   async present(records: readonly AssetRecord[], actor: Actor): Promise<Asset[]> {
     const issued: IssuedUrl[] = []
     const assets = records.map((record) => {
-      const { sourceUrl, sourceExpiresAt, upload: _p, attempt: _a, failures: _f, until: _u, ...shown } = record
+      const { sourceUrl, sourceExpiresAt, upload: _p, attempt: _a, failures: _f, until: _u, ...rest } = record
+      const shown = { ...rest, store: storeNameOf(record.store) }
       const none = { url: null, urlSource: null, urlExpiresAt: null } as const
       if (record.state === 'pending') {
         const alive = sourceUrl !== null && (sourceExpiresAt === null || sourceExpiresAt > this.#parts.clock.now())
@@ -43,7 +47,8 @@ export class Delivery {
           ? { ...shown, url: sourceUrl, urlSource: 'origin' as const, urlExpiresAt: sourceExpiresAt }
           : { ...shown, ...none }
       }
-      if (record.state !== 'stored') return { ...shown, ...none }
+      // On the disk of another instance: that one has links to it, and this one will once it is in the bucket.
+      if (record.state !== 'stored' || !this.#parts.stores.has(record.store)) return { ...shown, ...none }
       const link = this.#link(record, { expiresIn: this.#parts.expiresIn, download: false })
       if (link.expiresAt) issued.push({ asset: record.id, expiresAt: link.expiresAt })
       const urlSource = link.expiresAt ? ('store' as const) : ('public' as const)
@@ -64,10 +69,11 @@ export class Delivery {
     actor: Actor,
   ): Promise<(Link | { id: string; code: string })[]> {
     const expiresIn = checkExpiresIn(options.expiresIn ?? this.#parts.expiresIn)
-    const linkOptions = { expiresIn, download: options.download ?? false }
+    const linkOptions = { expiresIn, download: options.download ?? false, fresh: options.fresh ?? false }
     const issued: IssuedUrl[] = []
     const links = records.map((record) => {
       if (record.state !== 'stored') return { id: record.id, code: 'asset_not_stored' }
+      if (!this.#parts.stores.has(record.store)) return { id: record.id, code: 'store_unavailable' }
       const { url, expiresAt } = this.#link(record, linkOptions)
       if (expiresAt) issued.push({ asset: record.id, expiresAt })
       return {
@@ -80,9 +86,10 @@ export class Delivery {
     return links
   }
 
-  /** One link. @throws `asset_not_stored`, `invalid_request` */
+  /** One link. @throws `asset_not_stored`, `invalid_request`, `store_unavailable` for what lies on another instance's disk */
   async link(record: AssetRecord, options: DeliveryOptions, actor: Actor): Promise<Link> {
     checkVariant(options.variant)
+    if (record.state === 'stored') this.#parts.stores.of(record.store)
     const [link] = await this.links([record], options, actor)
     if (link === undefined || 'code' in link) {
       const why = record.problem ? ` ${record.problem.message}` : ''
@@ -95,11 +102,14 @@ export class Delivery {
   }
 
   #link(record: AssetRecord, options: LinkOptions): { url: string; expiresAt: Date | null } {
-    const { baseUrl, collections, store } = this.#parts
-    if (baseUrl !== null && record.key !== null && !options.download && isPublic(collections.get(record.collection))) {
-      return { url: publicLink(baseUrl, record.key), expiresAt: null }
+    const { baseUrl, cdn, clock, collections, stores } = this.#parts
+    const { key, collection } = record
+    // A CDN reads the primary bucket, and no other.
+    const isBehindCdn = record.store === 'primary'
+    if (baseUrl !== null && key !== null && isBehindCdn && !options.download) {
+      if (isPublic(collections.get(collection), key)) return { url: publicLink(baseUrl, key), expiresAt: null }
     }
-    return signLink(store, record, options, this.#parts.clock.now())
+    return signLink((isBehindCdn ? cdn : undefined) ?? stores.of(record.store), record, options, clock.now())
   }
 }
 

@@ -1,2 +1,3 @@
+export { type CloudFrontOptions, CloudFrontSigner, readSigningKey } from './cloudfront/index.ts'
 export { checkVariant, Delivery, type DeliveryOptions, type DeliveryParts } from './delivery.ts'
-export { maxExpiresIn } from './link.ts'
+export { type LinkSigner, maxExpiresIn } from './link.ts'

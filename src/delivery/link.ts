@@ -1,5 +1,8 @@
-import { type AssetRecord, type Collection, KeepsakeError, kindOf } from '../media/index.ts'
-import type { ObjectStore, SignedUrl } from '../stores/index.ts'
+import { type AssetRecord, type Collection, KeepsakeError, keyPrefix, kindOf } from '../media/index.ts'
+import { encodeKey, type ObjectStore, type SignedUrl } from '../stores/index.ts'
+
+/** What signs links that read: a store, or the CDN before it. */
+export type LinkSigner = Pick<ObjectStore, 'signGet'>
 
 /** A signed URL lives at most this many seconds. */
 export const maxExpiresIn = 3600
@@ -10,6 +13,7 @@ export type LinkOptions = {
   /** Seconds, an integer from 1 to 3600. */
   readonly expiresIn: number
   readonly download: boolean
+  readonly fresh?: boolean
 }
 
 /**
@@ -34,26 +38,30 @@ export function signingTime(now: Date, expiresIn: number): Date {
 }
 
 /** A link that opens a stored asset. */
-export function signLink(store: ObjectStore, record: AssetRecord, options: LinkOptions, now: Date): SignedUrl {
-  const { expiresIn, download } = options
+export function signLink(signer: LinkSigner, record: AssetRecord, options: LinkOptions, now: Date): SignedUrl {
+  const { expiresIn, download, fresh = false } = options
   if (record.key === null) throw new KeepsakeError('asset_not_stored', 'The asset has no object to link to.')
   // What a browser might run as a page is never opened in place.
   const attachment = download || kindOf(record.contentType ?? '') === 'other'
   const response = attachment ? { contentDisposition: contentDisposition(record) } : undefined
-  return store.signGet(record.key, {
+  return signer.signGet(record.key, {
     expiresIn,
-    at: signingTime(now, expiresIn),
+    at: fresh ? now : signingTime(now, expiresIn),
     ...(response ? { response } : {}),
   })
 }
 
-/** A public collection's plain link. */
+/** A public asset's plain link. */
 export function publicLink(baseUrl: string, key: string): string {
-  return `${baseUrl.replace(/\/+$/, '')}/${key.split('/').map(encodeURIComponent).join('/')}`
+  return `${baseUrl.replace(/\/+$/, '')}/${encodeKey(key)}`
 }
 
-export function isPublic(collection: Collection | undefined): boolean {
-  return collection?.access === 'public'
+/**
+ * Whether anybody may read what lies under a key of a collection. A key that the collection's template did not make
+ * (of media that was moved in) may lie where nothing is open to the public.
+ */
+export function isPublic(collection: Collection | undefined, key: string): boolean {
+  return collection?.access === 'public' && key.startsWith(keyPrefix(collection))
 }
 
 /** RFC 6266 with RFC 8187: an ASCII name for old readers and the whole one in UTF-8. */

@@ -333,9 +333,9 @@ export const checks = {
     fix: 'HOST=127.0.0.1 with a proxy that speaks TLS in front, on the same machine or network namespace.',
   },
   'settings.public-collections': {
-    title: 'Public collections are read over TLS',
+    title: 'Public collections are told from private ones, and read over TLS',
     severity: 'medium',
-    why: 'Pages that are served over https do not load media over http.',
-    fix: 'Use https:// in S3_BASE_URL.',
+    why: 'A CDN tells them by how their keys begin, and would open private media too. Pages that are served over https do not load media over http.',
+    fix: 'Begin a public collection’s key template with a word of its own. Use https:// in S3_BASE_URL.',
   },
 } as const satisfies Record<string, Check>

@@ -1,12 +1,12 @@
 import { readdir, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ResolvedConfig } from '../config/index.ts'
-import { formatSize } from '../media/index.ts'
+import { formatSize, KeepsakeError, publicPrefixes } from '../media/index.ts'
 import { type CheckId, fail, notOffered, pass, unknown, type Verdict } from './finding.ts'
 import { isLoopback } from './probe/index.ts'
 
 export type InstallationParts = {
-  readonly config: Pick<ResolvedConfig, 'http' | 'collections' | 'urls'>
+  readonly config: Pick<ResolvedConfig, 'http' | 'collections' | 'urls' | 'objectStore'>
   /** The data folder's path. */
   readonly dataDir: string
 }
@@ -49,13 +49,29 @@ export const installationChecks = {
   'settings.public-collections': ({ config }) => {
     const names = [...config.collections.values()].filter(({ access }) => access === 'public').map(({ name }) => name)
     if (names.length === 0) return pass('No collection is public.')
+    const blurred = findBlurred(config.collections)
+    if (blurred !== undefined) return fail(blurred)
     const { baseUrl } = config.urls
-    if (baseUrl === null) return fail(`${names.join(', ')}: nothing says where they are read from.`)
+    if (baseUrl === null) {
+      return config.objectStore.kind === 'embedded'
+        ? pass(`${names.join(', ')}: at the embedded S3, under their prefixes alone.`)
+        : fail(`${names.join(', ')}: nothing says where they are read from.`)
+    }
     const { protocol, hostname, host } = new URL(baseUrl)
     if (protocol === 'https:' || isLoopback(hostname)) return pass(`${names.join(', ')}: at ${host}.`)
     return fail(`${names.join(', ')}: at ${host}, over plain HTTP.`)
   },
 } as const satisfies Record<InstallationId, (parts: InstallationParts) => Verdict | Promise<Verdict>>
+
+/** What opens a prefix to everybody must not open private media with it. */
+function findBlurred(collections: ResolvedConfig['collections']): string | undefined {
+  try {
+    publicPrefixes(collections.values())
+    return undefined
+  } catch (error) {
+    return KeepsakeError.from(error).message
+  }
+}
 
 export async function runInstallationCheck(id: InstallationId, parts: InstallationParts): Promise<Verdict> {
   try {

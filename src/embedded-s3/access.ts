@@ -1,5 +1,6 @@
 import { type BucketPolicy, evaluate, parsePolicy } from './bucket-policy.ts'
 import { S3Error } from './errors.ts'
+import { RESPONSE_OVERRIDES } from './object-headers.ts'
 import type { AccessTarget } from './operation.ts'
 import { parsePublicAccessBlock } from './public-access-block.ts'
 import { headerValue, queryValue, type S3Request } from './request.ts'
@@ -9,27 +10,35 @@ import { tagsHeader } from './tags.ts'
 /** "The root user … can always" do these: else nobody could take back a policy that denies everything. */
 const ALWAYS_OWNERS = new Set(['s3:GetBucketPolicy', 's3:PutBucketPolicy', 's3:DeleteBucketPolicy'])
 
+/** Objects that anybody may read, by how their keys begin. */
+export type OpenPrefixes = { readonly buckets: readonly string[]; readonly prefixes: readonly string[] }
+
 /** Decides who may do what: the owner whatever no policy denies, others what a policy allows. */
 export class Access {
   readonly #store: FolderStore
   readonly #behindTls: boolean
   readonly #now: () => number
+  readonly #open: OpenPrefixes
   /** Policies by their document, parsed. */
   readonly #parsed = new Map<string, BucketPolicy>()
 
-  constructor(store: FolderStore, behindTls: boolean, now: () => number) {
+  constructor(store: FolderStore, behindTls: boolean, now: () => number, open: OpenPrefixes) {
     this.#store = store
     this.#behindTls = behindTls
     this.#now = now
+    this.#open = open
   }
 
   /** Throws AccessDenied. */
   require(action: string, { identity, bucket, key }: AccessTarget, request: S3Request): void {
     const settings = this.#store.bucket(bucket)?.settings
     const owns = identity === 'owner'
+    const isOpen = action === 's3:GetObject' && this.#isOpen(bucket, key)
     if (settings?.policy === undefined) {
       if (owns) return
-      throw new S3Error('AccessDenied')
+      if (!isOpen) throw new S3Error('AccessDenied')
+      refuseOverrides(request)
+      return
     }
     if (owns && ALWAYS_OWNERS.has(action)) return
     const resource = `arn:aws:s3:::${bucket}${key === '' ? '' : `/${key}`}`
@@ -39,9 +48,16 @@ export class Access {
       throw new S3Error('AccessDenied', 'Access Denied: an explicit deny in the bucket policy applies to this request.')
     }
     if (owns) return
-    const block = settings.publicAccessBlock
-    const restricted = block !== undefined && parsePublicAccessBlock(block).RestrictPublicBuckets
-    if (verdict === 'silent' || restricted) throw new S3Error('AccessDenied')
+    if (!isOpen) {
+      const block = settings.publicAccessBlock
+      const restricted = block !== undefined && parsePublicAccessBlock(block).RestrictPublicBuckets
+      if (verdict === 'silent' || restricted) throw new S3Error('AccessDenied')
+    }
+    if (action === 's3:GetObject') refuseOverrides(request)
+  }
+
+  #isOpen(bucket: string, key: string): boolean {
+    return this.#open.buckets.includes(bucket) && this.#open.prefixes.some((prefix) => key.startsWith(prefix))
   }
 
   #policy(document: string, bucket: string): BucketPolicy {
@@ -80,6 +96,12 @@ export class Access {
     // s3:prefix, s3:delimiter, s3:max-keys
     return queryValue(request, name.slice('s3:'.length))
   }
+}
+
+/** AWS, GetObject: they "must be signed": else a link made by anybody would have an image read as a page. */
+function refuseOverrides(request: S3Request): void {
+  if (!RESPONSE_OVERRIDES.some((name) => queryValue(request, name) !== undefined)) return
+  throw new S3Error('InvalidRequest', 'Request specific response headers cannot be used for anonymous GET requests.')
 }
 
 /** Condition keys know no case. */

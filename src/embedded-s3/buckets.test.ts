@@ -239,6 +239,40 @@ describe('policies', () => {
     })
   })
 
+  test('anybody may read what lies under an open prefix, unless a policy denies it', async () => {
+    const open = await bench.start({ publicPrefixes: ['open/'] })
+    const owner = sdk(open)
+    const object = { Bucket: BUCKET, Body: 'x' }
+    for (const Key of ['open/k', 'opened', 'closed']) await owner.send(new PutObjectCommand({ ...object, Key }))
+    await owner.send(new CreateBucketCommand({ Bucket: 'other' }))
+    await owner.send(new PutObjectCommand({ ...object, Bucket: 'other', Key: 'open/k' }))
+    const anybody = async (path: string, method = 'GET') => (await send(open, { method, path })).status
+    expect(await anybody(`/${BUCKET}/open/k`)).toBe(200)
+    expect(await anybody(`/${BUCKET}/open/k`, 'HEAD')).toBe(200)
+    for (const path of [
+      `/${BUCKET}/opened`,
+      `/${BUCKET}/closed`,
+      `/${BUCKET}/open/nothing`,
+      `/${BUCKET}`,
+      '/other/open/k',
+    ])
+      expect(await anybody(path)).toBe(403)
+    expect(await anybody(`/${BUCKET}/open/../closed`)).toBe(403)
+    for (const method of ['PUT', 'DELETE']) expect(await anybody(`/${BUCKET}/open/k`, method)).toBe(403)
+    for (const query of ['acl', 'tagging', 'attributes', 'uploads'])
+      expect((await send(open, { path: `/${BUCKET}/open/k?${query}` })).status).toBe(403)
+    expect((await send(open, { path: `/${BUCKET}/open/k?response-content-type=text/html` })).status).toBe(400)
+    const Statement = {
+      Effect: 'Deny',
+      Principal: '*',
+      Action: 's3:GetObject',
+      Resource: `arn:aws:s3:::${BUCKET}/open/*`,
+    }
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement })
+    await owner.send(new PutBucketPolicyCommand({ Bucket: BUCKET, Policy }))
+    expect(await anybody(`/${BUCKET}/open/k`)).toBe(403)
+  })
+
   test('a deny holds for the owner too, who can take it back', async () => {
     const Bucket = await newBucket()
     await put(Bucket, 'k')

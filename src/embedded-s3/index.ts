@@ -36,6 +36,11 @@ export type EmbeddedS3Options = {
   readonly behindTls?: boolean
   /** Whether new buckets block public access, as on AWS, until they are configured otherwise. Default: true. */
   readonly blockPublicAccess?: boolean
+  /**
+   * Key prefixes in `buckets` whose objects anybody may read, whatever the buckets are set to, short of a policy that
+   * denies it: what a CDN with access of its own does for a private bucket on AWS. Default: none.
+   */
+  readonly publicPrefixes?: readonly string[]
   /** Takes browsers' forms with the old signature (HMAC-SHA1) too. Default: false, as for new buckets on AWS. */
   readonly legacyForms?: boolean
   /** Days after which multipart uploads that nobody finished are swept, in every bucket. Default: 7. */
@@ -80,8 +85,9 @@ export async function startEmbeddedS3(options: EmbeddedS3Options): Promise<Embed
     const idleTimeout = options.idleTimeoutMs ?? 30_000
     const now = options.now ?? Date.now
     const { onRequest, behindTls = false, blockPublicAccess = true, legacyForms = false } = options
+    const open = { buckets: options.buckets ?? [], prefixes: options.publicPrefixes ?? [] }
     const server = new S3Server({
-      ...{ store, region, credentials, onRequest, idleTimeout, now, behindTls, blockPublicAccess, legacyForms },
+      ...{ store, region, credentials, onRequest, idleTimeout, now, behindTls, blockPublicAccess, legacyForms, open },
     })
     const upkeep = new Upkeep({ store, now, staleUploadDays: options.staleUploadDays ?? 7 })
     const port = await listen(server, host, options.port ?? 0)

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import { Access } from './access.ts'
+import { Access, type OpenPrefixes } from './access.ts'
 import { type Authentication, Authenticator, type Credentials, type Identity } from './authentication.ts'
 import { BodyReader } from './body-reader.ts'
 import { corsHeaders, parseCors } from './cors.ts'
@@ -43,6 +43,7 @@ export type ServerOptions = {
   readonly behindTls: boolean
   readonly blockPublicAccess: boolean
   readonly legacyForms: boolean
+  readonly open: OpenPrefixes
 }
 
 const MAX_HEADERS = 16 * 1024
@@ -68,7 +69,7 @@ export class S3Server {
   constructor(options: ServerOptions) {
     this.#options = options
     this.#authenticator = new Authenticator(options.credentials, options.region, options.legacyForms)
-    this.#access = new Access(options.store, options.behindTls, options.now)
+    this.#access = new Access(options.store, options.behindTls, options.now, options.open)
     this.#bucketDefaults = bucketDefaults(options.blockPublicAccess)
     this.#ownerId = hash('sha256', options.credentials.accessKeyId)
     const limits = {

@@ -8,7 +8,7 @@ import type { Keepsake } from '../verbs.ts'
 import { type Authenticate, type Authorize, type AuthSettings, authorizedBy, createAuthenticator } from './auth.ts'
 import { jsonBodyLimit } from './body.ts'
 import { type HttpContext, type HttpEnv, isTrustedCaller } from './env.ts'
-import { addExtension, type HttpExtension } from './extension.ts'
+import { addExtensions, type HttpExtension } from './extension.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { answerInvalid, answerProblem, toKeepsakeError } from './problem.ts'
 import { logRequests } from './request-log.ts'
@@ -23,6 +23,7 @@ import { addHealthRoutes } from './routes/health.ts'
 import { addImportRoute } from './routes/imports.ts'
 import { addLinkRoutes } from './routes/links.ts'
 import { addMoveRoutes } from './routes/moves.ts'
+import { addPromotionRoute } from './routes/promotions.ts'
 import { addRebuildRoute } from './routes/rebuild.ts'
 import { addReconcileRoutes } from './routes/reconcile.ts'
 import { addReportRoute } from './routes/report.ts'
@@ -110,12 +111,13 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addRebuildRoute(app, keepsake)
   addVerifyRoute(app, keepsake)
   addCleanupRoute(app, keepsake)
+  addPromotionRoute(app, keepsake)
   addWebhookRoutes(app, keepsake)
   addReconcileRoutes(app, keepsake)
   addDoctorRoute(app, keepsake)
   addMoveRoutes(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
-  for (const extension of options.extensions ?? []) addExtension(app, extension, { keepsake, authenticate })
+  addExtensions(app, options.extensions ?? [], { keepsake, authenticate })
   addDocsRoutes(app, version)
   return app
 }

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Keepsake } from '../verbs.ts'
+import { addFallbackMetrics } from './fallback-metrics.ts'
 import { addUpkeepMetrics } from './upkeep-metrics.ts'
 import { withDeadline } from './with-deadline.ts'
 
@@ -16,7 +17,9 @@ export type Metrics = {
 const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const countDeadline = 5_000
 
-export function createMetrics(keepsake: Pick<Keepsake, 'countByState' | 'upkeepState' | 'webhooks'>): Metrics {
+export function createMetrics(
+  keepsake: Pick<Keepsake, 'countByState' | 'fallbackState' | 'upkeepState' | 'webhooks'>,
+): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const requests = new Histogram({
@@ -51,6 +54,7 @@ export function createMetrics(keepsake: Pick<Keepsake, 'countByState' | 'upkeepS
     },
   })
   addUpkeepMetrics(registry, keepsake)
+  addFallbackMetrics(registry, keepsake)
   return {
     registry,
     observeRequest: (method, route, status, seconds) =>

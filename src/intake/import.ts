@@ -9,9 +9,9 @@ import {
   type Collection,
   KeepsakeError,
   newAssetId,
-  type StoreName,
+  type StorePlace,
 } from '../media/index.ts'
-import type { ObjectStore } from '../stores/index.ts'
+import { isStoreFailure, type ObjectStore, type Stores } from '../stores/index.ts'
 import { backoff } from './backoff.ts'
 import { type Collected, collect } from './collect.ts'
 import { sourceExpiry } from './deadline.ts'
@@ -25,8 +25,7 @@ import { TransferGate } from './transfer-gate.ts'
 
 export type IntakeParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
-  readonly storeName: StoreName
+  readonly stores: Stores
   readonly jobs: Jobs
   readonly clock: Clock
   readonly fetch: GuardedFetch
@@ -40,6 +39,8 @@ export type IntakeParts = {
   /** Sources that are read at the same time in this process; more wait, long ones not counted. Default: 48. */
   readonly transfers?: number
 }
+
+type Target = { readonly name: StorePlace; readonly store: ObjectStore }
 
 /** How a failing source is tried again while the caller waits. Seconds. */
 const foreground = { tries: 4, base: 0.2, cap: 2 }
@@ -270,16 +271,33 @@ export class Intake {
     })
   }
 
-  async #keep(record: AssetRecord, collection: Collection, content: Collected, actor: Actor): Promise<AssetRecord> {
+  async #keep(
+    record: AssetRecord,
+    collection: Collection,
+    content: Collected,
+    actor: Actor,
+    { name: place, store }: Target = this.#parts.stores.writing(),
+  ): Promise<AssetRecord> {
+    const { catalogue, stores } = this.#parts
+    const { seconds: lease } = this.#leases
+    const fallback = place === 'primary' ? stores.local : null
     let kept: AssetRecord | undefined
     try {
-      const parts = { ...this.#parts, lease: this.#leases.seconds }
+      if (place !== 'primary') await stores.local?.requireRoom(content.size)
+      const parts = { ...this.#parts, store, place, lease, hasFallback: fallback !== null }
       kept = await keep(parts, record, collection, content, actor, this.#stopping.signal)
     } catch (error) {
       const problem = KeepsakeError.from(error)
       // The row may be confirmed or not: only the catalogue can tell, and the sweep will ask the object.
       if (problem.code === 'catalogue_unavailable') throw problem
-      return this.#settleFailure(record, problem, actor)
+      if (fallback === null || !isStoreFailure(problem)) return this.#settleFailure(record, problem, actor)
+      // What was sent to the bucket may land there yet: a new attempt, whose key is another one, whatever becomes of it.
+      const next = await catalogue.claim(record.id, record.attempt, lease, actor, { held: true })
+      if (next !== undefined) {
+        using _lease = this.#leases.hold(next)
+        return await this.#keep(next, collection, content, actor, { name: fallback.place, store: fallback.store })
+      }
+      kept = await catalogue.get(record.id, { role: 'system' })
     }
     if (kept === undefined) throw new KeepsakeError('asset_gone', 'The asset was deleted while it was imported.')
     // Overtaken by the same request, which holds the bytes too and has not ended.

@@ -13,10 +13,11 @@ export {
 } from './fetch/index.ts'
 export { readHead } from './head.ts'
 export { Intake, type IntakeParts } from './import.ts'
-export { cacheControl, confirm } from './keep.ts'
+export { cacheControlOf, confirm } from './keep.ts'
 export { type KeepFor, parseKeepFor, requestedKeep } from './keep-for.ts'
 export {
   type ContentFacts,
+  type DescribedAsset,
   describeObject,
   factsFromObject,
   type ObjectDescription,
@@ -30,6 +31,7 @@ export { fingerprintSource } from './source-fingerprint.ts'
 export { openSource } from './source-open.ts'
 export { type Spooled, type SpoolOptions, spool } from './spool.ts'
 export {
+  type Completion,
   dropParts,
   type NamedPart,
   type UploadedPart,

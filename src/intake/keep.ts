@@ -1,14 +1,15 @@
 import type { Actor, Catalogue, StoredContent } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
+import type { Jobs } from '../jobs/index.ts'
 import {
   type AssetRecord,
   type Collection,
   extensionOf,
   KeepsakeError,
   kindOf,
-  type StoreName,
+  type StorePlace,
 } from '../media/index.ts'
-import type { ObjectBody, ObjectStore } from '../stores/index.ts'
+import { isStoreFailure, type ObjectBody, type ObjectStore } from '../stores/index.ts'
 import { backoff } from './backoff.ts'
 import { type ContentFacts, factsFromObject, objectMetadata } from './object-metadata.ts'
 
@@ -18,14 +19,25 @@ export type CollectedContent = ContentFacts & { readonly contentType: string; re
 export type KeepParts = {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
-  readonly storeName: StoreName
+  /** The store, as the row is to name it. */
+  readonly place: StorePlace
+  /** Another store would take the bytes, so a failing one is not tried again beyond its own retries. */
+  readonly hasFallback: boolean
   readonly clock: Clock
+  readonly jobs: Jobs
   /** Seconds. */
   readonly lease: number
 }
 
-/** A key has one content, ever; whoever may read it may keep it. */
-export const cacheControl = 'private, max-age=31536000, immutable'
+/**
+ * A key has one content, ever; whoever may read it may keep it. A cache that many share asks again after a day, so that
+ * what was deleted is gone from it by then.
+ */
+export function cacheControlOf({ access }: Pick<Collection, 'access'>): string {
+  return access === 'public'
+    ? 'public, max-age=31536000, s-maxage=86400, immutable'
+    : 'private, max-age=31536000, immutable'
+}
 
 const tries = 4
 const pause = { base: 0.1, cap: 2 }
@@ -63,7 +75,7 @@ export async function keep(
   })
   const keyed = await parts.catalogue.assignKey(record.id, record.attempt, {
     key,
-    store: parts.storeName,
+    store: parts.place,
     kind,
     contentType,
     lease: parts.lease,
@@ -71,8 +83,8 @@ export async function keep(
     quota: collection.quota,
   })
   if (keyed === undefined) return parts.catalogue.get(record.id, { role: 'system' })
-  await put(parts, keyed, key, content, signal)
-  return confirm(parts, keyed, content, collection.keep, actor)
+  await put(parts, keyed, key, content, cacheControlOf(collection), signal)
+  return confirm(parts, keyed, content, collection, actor)
 }
 
 /**
@@ -80,10 +92,11 @@ export async function keep(
  * asked: when it is this asset with this hash, an earlier try of ours arrived.
  */
 async function put(
-  { store, clock }: KeepParts,
+  { store, clock, hasFallback }: KeepParts,
   record: AssetRecord,
   key: string,
   content: CollectedContent,
+  cacheControl: string,
   signal: AbortSignal,
 ): Promise<void> {
   const until = performance.now() + longestPutting
@@ -104,6 +117,7 @@ async function put(
       const problem = KeepsakeError.from(error)
       const last = failures + 1 >= tries || signal.aborted || performance.now() >= until
       if (problem.code !== 'object_exists' && !problem.retryable && problem.code !== 'content_mismatch') throw problem
+      if (hasFallback && isStoreFailure(problem)) throw problem
       const head = await store.head(key, { signal }).catch(() => undefined)
       if (head !== undefined) {
         if (factsFromObject(record, head)?.sha256 === content.sha256) return
@@ -118,30 +132,46 @@ async function put(
   }
 }
 
+/** What a collection says of an asset that is stored. */
+type Policy = Pick<Collection, 'keep' | 'replaceBy'>
+
 /**
  * Confirms, and acknowledges only what the row says. After an error the row is read again; the object is never removed,
  * since the confirmation may have happened.
  */
 export async function confirm(
-  { catalogue, clock }: Pick<KeepParts, 'catalogue' | 'clock'>,
+  parts: Pick<KeepParts, 'catalogue' | 'clock' | 'jobs'>,
   record: AssetRecord,
-  facts: ContentFacts & Pick<StoredContent, 'type'>,
-  keepFor: number | null,
+  facts: ContentFacts & Pick<StoredContent, 'type' | 'attributes' | 'inbox'>,
+  policy: Policy | undefined,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
-  const { size, sha256, width, height, duration, type } = facts
+  const { catalogue, clock } = parts
+  const { size, sha256, width, height, duration, type, attributes, inbox } = facts
+  const further = { ...(type ? { type } : {}), ...(attributes ? { attributes } : {}), ...(inbox ? { inbox } : {}) }
+  const content = { size, sha256, width, height, duration, keep: policy?.keep ?? null, ...further }
   for (let failures = 0; ; failures += 1) {
     try {
-      const stored = await catalogue.confirm(
-        record.id,
-        record.attempt,
-        { size, sha256, width, height, duration, keep: keepFor, ...(type ? { type } : {}) },
-        actor,
-      )
+      const stored = await confirmOnce(parts, record, content, policy, actor)
       return stored ?? (await catalogue.get(record.id, { role: 'system' }))
     } catch (error) {
       if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error
     }
     await clock.sleep(backoff(failures, pause))
   }
+}
+
+/** Where the asset takes another one's place, that one is on its way out by the same transaction. */
+async function confirmOnce(
+  { catalogue, jobs }: Pick<KeepParts, 'catalogue' | 'jobs'>,
+  { id, attempt }: AssetRecord,
+  content: StoredContent,
+  policy: Policy | undefined,
+  actor: Actor,
+): Promise<AssetRecord | undefined> {
+  const replaceBy = policy?.replaceBy ?? null
+  if (replaceBy === null) return catalogue.confirm(id, attempt, content, actor)
+  const { asset, deleting } = await catalogue.confirmReplacing(id, attempt, content, replaceBy, actor)
+  await Promise.all(deleting.map((replaced) => jobs.nudge(replaced)))
+  return asset
 }

@@ -14,9 +14,19 @@ export type AssetHealth = (typeof assetHealths)[number]
 export const mediaKinds = ['image', 'video', 'audio', 'other'] as const
 export type MediaKind = (typeof mediaKinds)[number]
 
-/** Which object store holds the object. */
+/** Which object store holds the object: the bucket, or a disk that was fallen back to. */
 export const storeNames = ['primary', 'local'] as const
 export type StoreName = (typeof storeNames)[number]
+
+/** The local store of one data folder, by the id that lies in it: two machines' disks are two stores. */
+export type LocalPlace = `local:${string}`
+/** Which very store holds the object. */
+export type StorePlace = 'primary' | LocalPlace
+
+/** Which kind of store a place is, as callers are told. */
+export function storeNameOf(place: StorePlace): StoreName {
+  return place === 'primary' ? 'primary' : 'local'
+}
 
 const transitions: Readonly<Record<AssetState, readonly (AssetState | 'purged')[]>> = {
   pending: ['stored', 'failed', 'deleting'],
@@ -44,8 +54,13 @@ export type Provenance = {
 
 /** What was promised of a direct upload's content, until it is verified or given up. */
 export type UploadTerms = {
-  /** Bytes. */
+  /** Bytes; the most there may be of them where `atMost`. */
   readonly size: number
+  readonly atMost: boolean
+  /** The bytes must be of the very type that was announced. */
+  readonly sameType: boolean
+  /** The key that the client writes to, from where verified bytes are moved; null: the asset's own. */
+  readonly inbox: string | null
   /** 64 lower-case hex digits, where the client said so. */
   readonly sha256: string | null
   /** Bytes of every part but the last; null where it comes in one piece. */
@@ -67,7 +82,8 @@ export type AssetRecord = {
   readonly kind: MediaKind | null
   /** The object's key; null until an import has seen its first bytes. */
   readonly key: string | null
-  readonly store: StoreName
+  /** Where the object lies, or is to lie; `primary` while there is no key. */
+  readonly store: StorePlace
   readonly contentType: string | null
   /** Bytes. */
   readonly size: number | null
@@ -109,7 +125,12 @@ export type AssetRecord = {
 export type UrlSource = 'store' | 'public' | 'origin'
 
 /** An asset as callers see it, in the library and over HTTP alike (there, dates are RFC 3339 strings). */
-export type Asset = Omit<AssetRecord, 'sourceUrl' | 'sourceExpiresAt' | 'upload' | 'attempt' | 'failures' | 'until'> & {
+export type Asset = Omit<
+  AssetRecord,
+  'sourceUrl' | 'sourceExpiresAt' | 'upload' | 'attempt' | 'failures' | 'until' | 'store'
+> & {
+  /** `local` while the bucket was failing when it came in; it moves to the bucket by itself. */
+  readonly store: StoreName
   /** A link that opens the media now; null where there is none (failed, deleting, or a source that cannot be linked). */
   readonly url: string | null
   readonly urlSource: UrlSource | null

@@ -7,10 +7,13 @@ export {
   assetHealths,
   assetStates,
   canTransition,
+  type LocalPlace,
   type MediaKind,
   mediaKinds,
   type Provenance,
   type StoreName,
+  type StorePlace,
+  storeNameOf,
   storeNames,
   type UploadTerms,
   type UrlSource,
@@ -42,4 +45,5 @@ export {
   reservedPrefixes,
   sanitizeKeyValue,
 } from './key-template.ts'
+export { keyPrefix, publicPrefixes } from './public-prefix.ts'
 export { formatSize, parseDuration, parseSize } from './quantity.ts'

@@ -7,6 +7,8 @@ export {
   createChaosStore,
   seededChaos,
 } from './chaos.ts'
+export { Circuit, type CircuitOptions, type CircuitState, isStoreFailure } from './circuit.ts'
+export { ListedPage } from './listed-page.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './memory.ts'
 export { checkObjectKey, compareObjectKeys } from './object-key.ts'
 export type {
@@ -50,6 +52,8 @@ export {
   type CredentialsProvider,
   createS3Store,
   type ExplainedCall,
+  encodeKey,
+  encodeRfc3986,
   explainS3Error,
   type MultipartOptions,
   openS3Store,
@@ -61,4 +65,5 @@ export {
   Signer,
   type SigningIdentity,
 } from './s3/index.ts'
+export { createStores, type LocalStore, type Stores, type StoresOptions } from './store-set.ts'
 export { type SweepOptions, type SweepResult, sweepMultipart } from './sweep.ts'

@@ -1,7 +1,7 @@
 import type { Actor, Catalogue, OldAsset } from '../catalogue/index.ts'
 import type { Logger } from '../logger.ts'
 import { type AssetRecord, KeepsakeError, parseDuration } from '../media/index.ts'
-import type { ObjectStore } from '../stores/index.ts'
+import type { Stores } from '../stores/index.ts'
 import { eachOf } from './each-of.ts'
 import { recorded } from './recorded.ts'
 import { finishDelete } from './settle.ts'
@@ -36,7 +36,7 @@ export type CleanupResult = {
 
 export type CleanupParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
+  readonly stores: Stores
   readonly logger: Logger
 }
 

@@ -6,6 +6,13 @@ export {
   type UpkeepRunOptions,
 } from './cleanup.ts'
 export {
+  LocalUpkeep,
+  Promoter,
+  type PromotionOptions,
+  type PromotionProgress,
+  type PromotionResult,
+} from './promote/index.ts'
+export {
   type RebuildProgress,
   type RebuildRequest,
   type RebuildResult,

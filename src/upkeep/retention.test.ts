@@ -2,9 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { databases, moveClock, type OpenedDatabase } from '../../test/support/databases.ts'
 import { type Actor, type Catalogue, createCatalogue } from '../catalogue/index.ts'
+import { systemClock } from '../clock.ts'
 import { silentLogger } from '../logger.ts'
 import { KeepsakeError } from '../media/index.ts'
-import { type ChaosOutcome, createChaosStore, createMemoryStore, type ObjectStore } from '../stores/index.ts'
+import {
+  type ChaosOutcome,
+  createChaosStore,
+  createMemoryStore,
+  createStores,
+  type ObjectStore,
+} from '../stores/index.ts'
 import { type CleanupRequest, cleanUp } from './cleanup.ts'
 import { changeRetention } from './retention.ts'
 import { settle, type UpkeepParts } from './settle.ts'
@@ -39,12 +46,13 @@ describe.each(databases)('on $name', ({ open }) => {
     }
     return changeRetention(catalogue, find, changes, actor)
   }
-  const parts = () => ({ catalogue, store, logger: silentLogger })
+  const stores = () => createStores({ primary: store, clock: systemClock })
+  const parts = () => ({ catalogue, stores: stores(), logger: silentLogger })
   /** What the sweep does with an asset, or a nudge at any time. */
   const settled = async (id: string) => {
     const record = await catalogue.get(id, system)
     if (record === undefined) throw new Error('gone')
-    const upkeep: Pick<UpkeepParts, 'catalogue' | 'store'> = { catalogue, store }
+    const upkeep: Pick<UpkeepParts, 'catalogue' | 'stores'> = { catalogue, stores: stores() }
     await settle(upkeep as UpkeepParts, record)
     return catalogue.get(id, system)
   }
@@ -85,10 +93,10 @@ describe.each(databases)('on $name', ({ open }) => {
       const [read] = await dueOf(asset.owner)
       await change(asset.id, { pinned: true })
       expect(await dueOf(asset.owner)).toEqual([])
-      if (read) await settle({ catalogue, store } as UpkeepParts, read)
+      if (read) await settle({ catalogue, stores: stores() } as UpkeepParts, read)
       expect(await catalogue.get(asset.id, service)).toMatchObject({ state: 'stored', pinned: true })
       await change(asset.id, { pinned: false, keep: '30d' })
-      if (read) await settle({ catalogue, store } as UpkeepParts, read)
+      if (read) await settle({ catalogue, stores: stores() } as UpkeepParts, read)
       expect(await catalogue.get(asset.id, service)).toMatchObject({ state: 'stored', pinned: false })
       expect((await auditOf(catalogue, asset.id)).filter((action) => action === 'asset.retention')).toHaveLength(2)
     })

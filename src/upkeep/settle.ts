@@ -1,16 +1,18 @@
 import type { Actor, Catalogue } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import { confirm, dropParts, factsFromObject, type Intake, type Uploads } from '../intake/index.ts'
+import type { Jobs } from '../jobs/index.ts'
 import type { Logger } from '../logger.ts'
 import { type AssetRecord, type Collection, KeepsakeError } from '../media/index.ts'
-import type { ObjectStore } from '../stores/index.ts'
+import type { ObjectStore, Stores } from '../stores/index.ts'
 
 export type UpkeepParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
+  readonly stores: Stores
   readonly intake: Intake
   readonly uploads: Uploads
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly collections: ReadonlyMap<string, Collection>
   readonly logger: Logger
 }
@@ -39,17 +41,17 @@ export async function settle(parts: UpkeepParts, record: AssetRecord): Promise<v
 }
 
 async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<void> {
-  const { catalogue, store, collections } = parts
+  const { catalogue, stores, collections } = parts
   // It would be begun and put off at once; the next process, or another one, does better.
   if (parts.intake.closing) return
   const collection = collections.get(record.collection)
   if (record.upload !== null) return parts.uploads.settle(record, collection, system)
-  if (record.key !== null) {
+  if (record.key !== null && stores.has(record.store)) {
     // The object is asked before the attempt is given up: it may be there, whole, with nobody left to confirm it.
-    const head = await store.head(record.key)
+    const head = await stores.of(record.store).head(record.key)
     const facts = head && factsFromObject(record, head)
     if (facts) {
-      await confirm(parts, record, facts, collection?.keep ?? null, system)
+      await confirm(parts, record, facts, collection, system)
       return
     }
   }
@@ -71,19 +73,29 @@ async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<v
  * @throws `store_unavailable`, `store_denied`, `timeout`, `catalogue_unavailable`
  */
 export async function finishDelete(
-  parts: Pick<UpkeepParts, 'catalogue' | 'store'>,
+  { catalogue, stores }: Pick<UpkeepParts, 'catalogue' | 'stores'>,
   record: AssetRecord,
   actor: Actor,
 ): Promise<boolean> {
-  await dropParts(parts.store, record)
-  if (record.key !== null) {
-    const { failed } = await parts.store.delete([record.key])
-    const first = failed[0]
-    if (first) {
-      throw new KeepsakeError('store_unavailable', `The object could not be removed: ${first.code}, ${first.message}`)
-    }
+  const { key, store: place } = record
+  const store = stores.of(place)
+  await dropParts(store, record)
+  if (key !== null) {
+    const inbox = record.upload?.inbox ?? null
+    await remove(store, inbox === null ? [key] : [key, inbox])
+    // Links to the local copy of what was promoted may still be alive. A copy elsewhere goes with the purge, in seconds.
+    const copies = stores.local === null ? [] : await catalogue.copiesElsewhere(key, place)
+    if (stores.local && copies.includes(stores.local.place)) await remove(stores.local.store, [key])
   }
-  return parts.catalogue.purge(record.id, record.attempt, actor)
+  return catalogue.purge(record.id, record.attempt, actor)
+}
+
+async function remove(store: ObjectStore, keys: readonly string[]): Promise<void> {
+  const { failed } = await store.delete(keys)
+  const first = failed[0]
+  if (first) {
+    throw new KeepsakeError('store_unavailable', `The object could not be removed: ${first.code}, ${first.message}`)
+  }
 }
 
 /**

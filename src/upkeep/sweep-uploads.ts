@@ -1,10 +1,16 @@
-import { KeepsakeError } from '../media/index.ts'
-import { sweepMultipart } from '../stores/index.ts'
+import { KeepsakeError, type StorePlace } from '../media/index.ts'
+import { type ObjectStore, sweepMultipart } from '../stores/index.ts'
 import type { UpkeepParts } from './settle.ts'
 
 const hour = 3_600_000
 /** Uploads that one sweep looks at: ten requests. The next sweep goes on where it ended. */
 const looksAt = 10_000
+
+type UploadSweepParts = Pick<UpkeepParts, 'catalogue' | 'clock' | 'logger'> & {
+  readonly store: ObjectStore
+  /** Default: primary. */
+  readonly place?: StorePlace
+}
 
 /**
  * Aborts multipart uploads that were begun for an asset and can never become it (see `abandonedUploads`): a process
@@ -14,18 +20,18 @@ const looksAt = 10_000
  * several times before the key is forgotten; that is why this runs before retired keys are looked at.
  */
 export class UploadSweep {
-  readonly #parts: Pick<UpkeepParts, 'catalogue' | 'store' | 'clock' | 'logger'>
+  readonly #parts: UploadSweepParts
   /** When the bucket was last gone through to its end, in milliseconds of this machine's clock. */
   #ended: number | undefined
   #startAfter: string | undefined
 
-  constructor(parts: Pick<UpkeepParts, 'catalogue' | 'store' | 'clock' | 'logger'>) {
+  constructor(parts: UploadSweepParts) {
     this.#parts = parts
   }
 
   /** Never throws: what a bucket refuses here must not keep imports from being brought forward. */
   async run(signal: AbortSignal): Promise<void> {
-    const { catalogue, store, clock, logger } = this.#parts
+    const { catalogue, store, place = 'primary', clock, logger } = this.#parts
     const now = clock.now()
     // A clock that was put back must not put the sweep off.
     const since = this.#ended === undefined ? hour : now.getTime() - this.#ended
@@ -34,7 +40,7 @@ export class UploadSweep {
       const { aborted, failed, next } = await sweepMultipart(store, {
         before: now,
         limit: looksAt,
-        choose: (uploads) => catalogue.abandonedUploads(uploads, 'primary'),
+        choose: (uploads) => catalogue.abandonedUploads(uploads, place),
         signal,
         ...(this.#startAfter === undefined ? {} : { startAfter: this.#startAfter }),
       })

@@ -1,4 +1,4 @@
-import { type AssetRecord, KeepsakeError } from '../media/index.ts'
+import { type AssetRecord, KeepsakeError, type StorePlace } from '../media/index.ts'
 import { settle, type UpkeepParts } from './settle.ts'
 
 const page = 100
@@ -13,31 +13,41 @@ const maxPages = 1000
  * Looks for everything that is due and brings it forward: pending and deleting assets whose lease ran out, stored ones
  * past their retention, and keys that no row holds any more, whose objects are removed.
  *
- * A failing asset does not stop the others: it is logged and comes up again in the next sweep.
+ * A failing asset does not stop the others: it is logged and comes up again in the next sweep. What lies on another
+ * instance's disk is that one's.
  */
-export async function sweep(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
+export async function sweep(
+  parts: UpkeepParts,
+  signal: AbortSignal,
+  places: readonly StorePlace[] = parts.stores.places,
+): Promise<void> {
   // Before the assets, which may take long, and again after them, for the keys that they left.
-  await sweepRetiredKeysLogged(parts, signal)
-  await sweepDue(parts, signal)
-  await sweepRetiredKeysLogged(parts, signal)
-  await parts.catalogue.forgetDeliveries()
+  await sweepRetiredKeysLogged(parts, signal, places)
+  await sweepDue(parts, signal, places)
+  await sweepRetiredKeysLogged(parts, signal, places)
 }
 
 /** A bucket that refuses deletes must not keep imports from being brought forward. */
-async function sweepRetiredKeysLogged(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
-  try {
-    await sweepRetiredKeys(parts, signal)
-  } catch (error) {
-    const problem = KeepsakeError.from(error)
-    parts.logger.warn({ code: problem.code, err: problem }, 'retired objects could not be removed yet')
+async function sweepRetiredKeysLogged(
+  parts: UpkeepParts,
+  signal: AbortSignal,
+  places: readonly StorePlace[],
+): Promise<void> {
+  for (const place of places) {
+    try {
+      await sweepRetiredKeys(parts, signal, place)
+    } catch (error) {
+      const problem = KeepsakeError.from(error)
+      parts.logger.warn({ place, code: problem.code, err: problem }, 'retired objects could not be removed yet')
+    }
   }
 }
 
-async function sweepDue(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
+async function sweepDue(parts: UpkeepParts, signal: AbortSignal, places: readonly StorePlace[]): Promise<void> {
   // Each asset once: those that fail stay due, and must not hide what is due behind them.
   const seen: string[] = []
   for (let pages = 0; pages < maxPages && !signal.aborted; pages += 1) {
-    const due = await parts.catalogue.due(page, seen)
+    const due = await parts.catalogue.due(page, seen, places)
     if (due.length === 0) return
     for (const { id } of due) seen.push(id)
     await each(due, signal, (record) => atMost(longestWait, settleLogged(parts, record)))
@@ -66,15 +76,16 @@ async function settleLogged(parts: UpkeepParts, record: AssetRecord): Promise<vo
  * A put that was given up may still land. Its key was retired when it left its row, and the key is watched for as long
  * as a request can be under way: whatever turns up there is nobody's.
  */
-async function sweepRetiredKeys(parts: UpkeepParts, signal: AbortSignal): Promise<void> {
+async function sweepRetiredKeys(parts: UpkeepParts, signal: AbortSignal, place: StorePlace): Promise<void> {
+  const store = parts.stores.of(place)
   for (let pages = 0; pages < maxPages && !signal.aborted; pages += 1) {
-    const retired = await parts.catalogue.dueRetiredKeys(1000)
+    const retired = await parts.catalogue.dueRetiredKeys(1000, [place])
     if (retired.length === 0) return
-    const { deleted, failed } = await parts.store.delete(
+    const { deleted, failed } = await store.delete(
       retired.map(({ key }) => key),
       { signal },
     )
-    await parts.catalogue.sweptRetiredKeys(deleted)
+    await parts.catalogue.sweptRetiredKeys(deleted, place)
     if (failed.length > 0) {
       parts.logger.warn({ count: failed.length, code: failed[0]?.code }, 'retired objects could not be removed yet')
       return

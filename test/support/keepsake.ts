@@ -5,13 +5,16 @@ import { createCatalogue, inspectCatalogue, openPglite, openPostgres } from '../
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { composeKeepsake, type KeepsakeParts } from '../../src/compose.ts'
 import { startEmbeddedS3 } from '../../src/embedded-s3/index.ts'
+import type { Extension } from '../../src/extension.ts'
 import { createGuardedFetch, createGuardedPost } from '../../src/intake/index.ts'
 import { createJobs } from '../../src/jobs/index.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { type CollectionDefinition, defaultCollections, parseCollection } from '../../src/media/index.ts'
-import { createS3Store, type ObjectStore } from '../../src/stores/index.ts'
+import { fallbackBucket, openLocalStore } from '../../src/open-fallback.ts'
+import { createS3Store, type LocalStore, type ObjectStore } from '../../src/stores/index.ts'
 import { parseEndpoints, type UpkeepSchedules, type WebhookDefinition } from '../../src/upkeep/index.ts'
 import type { Keepsake } from '../../src/verbs.ts'
+import { FaultProxy } from './fault-proxy.ts'
 
 export type TestKeepsakeOptions = {
   /** Hosts (host:port) that imports may fetch although they are private. */
@@ -39,6 +42,19 @@ export type TestKeepsakeOptions = {
   /** Where events are sent; the hosts may be private. */
   readonly webhooks?: readonly WebhookDefinition[]
   readonly schedules?: UpkeepSchedules
+  /** What stands on it: their collections and their relations; their routes are for {@link startTestServer}. */
+  readonly extensions?: readonly Extension[]
+  /** Where public collections are read from. */
+  readonly baseUrl?: string
+  /** What the database warns of while it is opened. */
+  readonly logger?: { warn(facts: object, message: string): void }
+  /** Puts a proxy before the bucket, by which it can fail on the wire, and gives Keepsake a local store to fall back to. */
+  readonly fallback?: {
+    /** Bytes that the local disk keeps free. Default: 0. */
+    readonly minFree?: number
+    /** A local store that another Keepsake has, or had. Default: a new one. */
+    readonly local?: LocalStore
+  }
 }
 
 /** A real Keepsake: a database, a queue, and an embedded S3 in a folder of its own. */
@@ -49,11 +65,17 @@ export async function openTestKeepsake(options: TestKeepsakeOptions = {}): Promi
 /** The same, with the parts behind, to look past Keepsake. */
 export async function openTestParts(options: TestKeepsakeOptions = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'keepsake-test-'))
-  const { databaseUrl } = options
+  const { databaseUrl, extensions = [], baseUrl = null } = options
+  const setting = { database: databaseUrl === undefined ? 'pglite' : 'postgres', baseUrl } as const
+  const schemas = extensions.flatMap(({ name, schema }) => {
+    const sql = typeof schema === 'function' ? schema(setting) : schema
+    return sql ? [{ name, sql }] : []
+  })
+  const opening = { schemas, ...(options.logger ? { logger: options.logger } : {}) }
   const database =
     databaseUrl === undefined
-      ? await openPglite({ dir: 'memory' })
-      : await openPostgres({ connectionString: databaseUrl })
+      ? await openPglite({ dir: 'memory', ...opening })
+      : await openPostgres({ connectionString: databaseUrl, ...opening })
   const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
   const bucket = 'test-bucket'
   const s3 = await startEmbeddedS3({
@@ -63,10 +85,15 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     fsync: false,
     origins: options.corsOrigins ?? [],
   })
+  const proxy = options.fallback ? await FaultProxy.open(s3.port) : undefined
+  const local = options.fallback ? await openTestLocal(dir, options.fallback) : undefined
   const { bucketDoor } = options
   if (bucketDoor) bucketDoor.target = s3.port
   const publicEndpoint = bucketDoor ? { publicEndpoint: bucketDoor.url } : {}
   const bare = createS3Store({ bucket, region: s3.region, endpoint: s3.url, credentials, ...publicEndpoint })
+  const reached = proxy
+    ? createS3Store({ bucket, region: s3.region, endpoint: proxy.url, credentials, requestTimeout: 2 })
+    : bare
   const jobs = await createJobs({
     database:
       database.kind === 'pglite'
@@ -81,10 +108,16 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     allowHosts: webhooks.map(({ url }) => new URL(url).host),
     allowSetting: 'KEEPSAKE_WEBHOOK_ALLOW_HOSTS',
   })
-  const definitions: Record<string, CollectionDefinition> = { ...(options.collections ?? defaultCollections) }
+  const definitions: Record<string, CollectionDefinition> = Object.assign(
+    {},
+    options.collections ?? defaultCollections,
+    ...extensions.map(({ collections }) => collections),
+  )
   const parts: KeepsakeParts = {
     catalogue: createCatalogue(database),
-    store: options.wrapStore?.(bare) ?? bare,
+    store: options.wrapStore?.(reached) ?? reached,
+    ...(local ? { local: local.store, promoteEvery: 0.2 } : {}),
+    bucketPlace: { bucket, region: s3.region, endpoint: s3.url, embedded: true },
     openBucket: async (name) => createS3Store({ bucket: name, region: s3.region, endpoint: s3.url, credentials }),
     jobs,
     fetch,
@@ -93,7 +126,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     spoolDir: join(dir, 'spool'),
     logger: silentLogger,
     expiresIn: 3600,
-    baseUrl: null,
+    baseUrl,
     giveUpAfter: options.giveUpAfter ?? 86_400,
     ...(options.patience === undefined ? {} : { patience: options.patience }),
     ...(options.uploads === undefined ? {} : { uploads: options.uploads }),
@@ -113,8 +146,30 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
       await post.close()
       await database.close()
       await s3.close()
+      await proxy?.close()
+      await local?.close()
       await rm(dir, { recursive: true, force: true })
     },
   }
-  return { keepsake: await composeKeepsake(parts), database, bucket: bare, s3, spoolDir: parts.spoolDir }
+  return {
+    keepsake: await composeKeepsake(parts),
+    parts,
+    database,
+    bucket: bare,
+    s3,
+    spoolDir: parts.spoolDir,
+    proxy,
+    local,
+  }
+}
+
+/** A local store over an embedded S3 of its own, or somebody else's. */
+async function openTestLocal(dir: string, { minFree = 0, local }: NonNullable<TestKeepsakeOptions['fallback']>) {
+  if (local) return { store: local, close: async () => {} }
+  const credentials = { accessKeyId: 'LOCALKEY', secretAccessKey: 'local-secret' }
+  const folder = join(dir, 'fallback')
+  const server = await startEmbeddedS3({ dir: folder, credentials, buckets: [fallbackBucket], fsync: false })
+  const endpoint = server.url
+  const store = await openLocalStore({ server, endpoint, publicEndpoint: null, credentials, dir: folder, minFree })
+  return { store, close: () => server.close() }
 }

@@ -46,6 +46,8 @@ export type DesiredBucket = {
   } | null
   /** ARN of the CloudFront distribution that may read. */
   readonly distribution: string | null
+  /** What it may read, by prefixes; null: everything, since it asks for signed links itself. */
+  readonly readable: readonly string[] | null
 }
 
 export type DesiredContext = {
@@ -56,6 +58,8 @@ export type DesiredContext = {
   readonly region: string
   /** Of the credentials, where they tell. */
   readonly account: string | undefined
+  /** Prefixes of public collections, where a CDN has no signed links to ask for. Default: null, everything. */
+  readonly readable?: readonly string[] | null | undefined
 }
 
 const storageClasses = ['STANDARD_IA', 'ONEZONE_IA', 'INTELLIGENT_TIERING', 'GLACIER_IR', 'GLACIER', 'DEEP_ARCHIVE']
@@ -103,7 +107,8 @@ export function desireBucket(settings: ParsedBucketSettings, context: DesiredCon
     inventory,
     logs: ownLogs ? { bucket: checkBucketName(logsBucket(name)), days: settings.logDays ?? 365 } : null,
     replication: replicationOf(settings, context, name),
-    distribution: settings.distribution === undefined ? null : checkDistribution(settings.distribution),
+    distribution: settings.distribution === undefined ? null : checkDistribution(settings.distribution, context),
+    readable: context.readable ?? null,
   }
 }
 
@@ -184,7 +189,15 @@ function checkKmsKey(key: string, setting: string): string {
   )
 }
 
-function checkDistribution(arn: string): string {
+function checkDistribution(arn: string, { readable }: DesiredContext): string {
+  if (readable?.length === 0) {
+    throw new KeepsakeError(
+      'invalid_setting',
+      'bucket.distribution lets CloudFront read, and no collection is public: whoever knows a key could read private ' +
+        'media through it. Have it ask for signed links (keepsake bucket export cloudfront --public-key) and set ' +
+        'KEEPSAKE_CLOUDFRONT_KEY_PAIR_ID and its key, or declare a public collection.',
+    )
+  }
   if (/^arn:aws[a-z-]*:cloudfront::\d{12}:distribution\/[A-Z0-9]+$/.test(arn)) return arn
   throw new KeepsakeError(
     'invalid_setting',

@@ -10,7 +10,7 @@ export function mediaStatements(desired: DesiredBucket): Statement[] {
     ...transportStatements(arn),
     ...(desired.denyOtherEncryption ? encryptionStatements(arn, desired.kmsKey) : []),
     ...(desired.fileExtensions.length > 0 ? [extensionStatement(arn, desired.fileExtensions)] : []),
-    ...(desired.distribution === null ? [] : [distributionStatement(arn, desired.distribution)]),
+    ...(desired.distribution === null ? [] : [distributionStatement(arn, desired.distribution, desired.readable)]),
   ].map(parseStatement)
 }
 
@@ -88,13 +88,13 @@ function extensionStatement(arn: string, extensions: readonly string[]): object 
 }
 
 /** https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html */
-function distributionStatement(arn: string, distribution: string): object {
+function distributionStatement(arn: string, distribution: string, readable: readonly string[] | null): object {
   return {
     Sid: 'KeepsakeCloudFront',
     Effect: 'Allow',
     Principal: { Service: 'cloudfront.amazonaws.com' },
     Action: 's3:GetObject',
-    Resource: `${arn}/*`,
+    Resource: (readable ?? ['']).map((prefix) => `${arn}/${prefix}*`),
     Condition: { ArnLike: { 'aws:SourceArn': distribution } },
   }
 }

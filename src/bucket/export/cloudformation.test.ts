@@ -1,9 +1,22 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { loadAwsServiceSpecSync } from '@aws-cdk/aws-service-spec'
 import type { Property, PropertyType, Resource, TypeDefinition } from '@aws-cdk/service-spec-types'
 import { describe, expect, it } from 'vitest'
+import { bucketSpecs } from '../desired/bucket-spec.ts'
 import { desire, desireEverything } from '../testing/desired.ts'
 import { cloudFormation, type Template } from './cloudformation.ts'
 import { cloudFront } from './cloudfront.ts'
+
+const pair = (namedCurve: string) => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve })
+  return {
+    publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  }
+}
+const { publicKey, privateKey } = pair('P-256')
+const nothingPublic = { publicPrefixes: [], publicKey: null }
+const cdn = { distribution: 'arn:aws:cloudfront::123456789012:distribution/E2QWRUHAPOMQZL' }
 
 /** AWS's own specification of its resource types, in the form in which the CDK ships it. */
 const spec = loadAwsServiceSpecSync()
@@ -136,7 +149,54 @@ describe('CloudFormation', () => {
 
 describe('CloudFront', () => {
   it('is as AWS specifies it', () => {
-    expect(problems(cloudFront(desireEverything()))).toEqual([])
+    expect(problems(cloudFront(desireEverything(), nothingPublic))).toEqual([])
+    expect(problems(cloudFront(desireEverything(), { publicPrefixes: ['avatars/'], publicKey }))).toEqual([])
+  })
+
+  it('takes signed links alone for what is not public', () => {
+    const { Resources, Outputs } = cloudFront(desireEverything(), { publicPrefixes: ['avatars/'], publicKey })
+    expect(Resources.Distribution?.Properties).toMatchObject({
+      DistributionConfig: {
+        DefaultCacheBehavior: { TrustedKeyGroups: [{ Ref: 'KeyGroup' }] },
+        CacheBehaviors: [{ PathPattern: '/avatars/*' }],
+      },
+    })
+    expect(JSON.stringify(Resources.Distribution)).not.toMatch(/PathPattern[^}]*TrustedKeyGroups/)
+    expect(Resources.PublicKey?.Properties).toMatchObject({ PublicKeyConfig: { EncodedKey: publicKey } })
+    expect(Outputs.KeyPairId).toEqual({ Value: { Ref: 'PublicKey' } })
+  })
+
+  it('caches a download apart from what is opened in place, and hands the query on', () => {
+    const { CachePolicy } = cloudFront(desireEverything(), nothingPublic).Resources
+    expect(CachePolicy?.Properties).toMatchObject({
+      CachePolicyConfig: {
+        ParametersInCacheKeyAndForwardedToOrigin: {
+          QueryStringsConfig: { QueryStrings: ['response-content-disposition'] },
+        },
+      },
+    })
+  })
+
+  it.each([
+    ['a private key', privateKey, 'private half'],
+    ['a key of another kind', pair('P-384').publicKey, 'does not take'],
+    ['no key', 'ssh-rsa AAAA', 'none in PEM'],
+  ])('%s is refused', (_, publicKey, why) => {
+    const made = () => cloudFront(desireEverything(), { publicPrefixes: [], publicKey })
+    expect(made).toThrow(expect.objectContaining({ code: 'invalid_request', message: expect.stringContaining(why) }))
+  })
+
+  it('may read what is public alone, where it asks for no signed links', () => {
+    const statementOf = (readable: readonly string[] | null) =>
+      bucketSpecs(desire({ ...cdn }, { bucket: 'media', readable }))
+        .at(-1)
+        ?.statements.find(({ Sid }) => Sid === 'KeepsakeCloudFront')
+    expect(statementOf(null)?.Resource).toEqual(['arn:aws:s3:::media/*'])
+    expect(statementOf(['avatars/', 'covers/'])?.Resource).toEqual([
+      'arn:aws:s3:::media/avatars/*',
+      'arn:aws:s3:::media/covers/*',
+    ])
+    expect(() => statementOf([])).toThrow('no collection is public')
   })
 
   it('may read the bucket by origin access control alone', () => {
@@ -147,6 +207,7 @@ describe('CloudFront', () => {
   })
 
   it('is refused where there is none', () => {
-    expect(() => cloudFront(desire({}, { bucket: 'media', region: 'cn-north-1' }))).toThrow('cn-north-1')
+    const china = desire({}, { bucket: 'media', region: 'cn-north-1' })
+    expect(() => cloudFront(china, nothingPublic)).toThrow('cn-north-1')
   })
 })

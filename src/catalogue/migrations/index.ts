@@ -5,6 +5,9 @@ import { sql as upkeep } from './0004-upkeep.ts'
 import { sql as reportAndRebuild } from './0005-report-and-rebuild.ts'
 import { sql as reopenedImports } from './0006-reopened-imports.ts'
 import { sql as moves } from './0007-moves.ts'
+import { sql as fallback } from './0008-fallback.ts'
+import { sql as extensions } from './0010-extensions.ts'
+import { sql as manyAtOnce } from './0011-many-at-once.ts'
 
 export type Migration = { readonly id: number; readonly name: string; readonly sql: string }
 
@@ -17,4 +20,7 @@ export const migrations: readonly Migration[] = [
   { id: 5, name: 'report and rebuild', sql: reportAndRebuild },
   { id: 6, name: 'reopened imports', sql: reopenedImports },
   { id: 7, name: 'moves', sql: moves },
+  { id: 8, name: 'fallback', sql: fallback },
+  { id: 10, name: 'extensions', sql: extensions },
+  { id: 11, name: 'many at once', sql: manyAtOnce },
 ]

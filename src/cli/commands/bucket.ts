@@ -63,6 +63,7 @@ Examples:
       .description('Writes the desired state as iam, cloudformation, terraform, aws-cli, or cloudfront.'),
   )
     .option('--role <role>', 'for iam: app, janitor, doctor or provisioner (default: all of them)')
+    .option('--public-key <file>', 'for cloudfront: take links signed by this key for what is not public')
     .option('-o, --out <file>', 'write to a file')
     .addHelpText(
       'after',
@@ -72,6 +73,7 @@ Examples:
   $ keepsake bucket export iam --role app > app-policy.json
   $ keepsake bucket export cloudformation --app echoes-audio --account 123456789012 --out bucket.json
   $ keepsake bucket export terraform > bucket.tf
+  $ keepsake bucket export cloudfront --public-key public.pem --out cdn.json
   $ keepsake bucket export aws-cli | sh`,
     )
     .action(async (form, options) =>

@@ -24,6 +24,12 @@ export function addVerifyCommands({ verb, io, done }: Commands): void {
     .action(async (options) => done(await (await import('../verbs/cleanup.ts')).cleanupVerb(options, io)))
 
   verb(
+    'promote',
+    'move to the bucket what fell back to this machine’s disk',
+    'keepsake promote\nkeepsake promote --json',
+  ).action(async (options) => done(await (await import('../verbs/promote.ts')).promoteVerb(options, io)))
+
+  verb(
     'verify',
     'look whether stored objects are there and right',
     'keepsake verify\nkeepsake verify --level full --budget 10m --bandwidth "20 MB"\nkeepsake verify --owner ada --json',

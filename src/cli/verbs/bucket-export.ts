@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import {
   awsCli,
   cloudFormation,
@@ -13,9 +13,10 @@ import {
   terraform,
 } from '../../bucket/index.ts'
 import type { ResolvedConfig } from '../../config/index.ts'
+import { publicPrefixes } from '../../media/index.ts'
 import { openBucket } from '../../open-bucket.ts'
 import { providerOfHost } from '../../stores/index.ts'
-import { type BucketConfig, type BucketOptions, bucketConfig } from '../bucket-options.ts'
+import { type BucketConfig, type BucketOptions, bucketConfig, readableBy } from '../bucket-options.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
 import type { Io } from '../io.ts'
 import { jsonDocument } from './options.ts'
@@ -23,7 +24,12 @@ import { jsonDocument } from './options.ts'
 export const exportFormats = ['iam', 'cloudformation', 'terraform', 'aws-cli', 'cloudfront'] as const
 type Format = (typeof exportFormats)[number]
 
-export type ExportVerbOptions = BucketOptions & { readonly role?: string; readonly out?: string }
+export type ExportVerbOptions = BucketOptions & {
+  readonly role?: string
+  /** A file with the public key that CloudFront is to take signed links by. */
+  readonly publicKey?: string
+  readonly out?: string
+}
 
 /** Writes the desired state in the form of another tool. Asks AWS for nothing but the account, where the name takes it. */
 export async function exportVerb(format: string, options: ExportVerbOptions, io: Io): Promise<ExitCode> {
@@ -34,11 +40,19 @@ export async function exportVerb(format: string, options: ExportVerbOptions, io:
   const role = roleOf(options.role, known)
   const settings = await bucketConfig(options, io)
   const desired = desireBucket(settings.config.bucket, await contextOf(settings))
-  const text = render(known, desired, role, settings.config)
+  const text = render(known, desired, { role, publicKey: await publicKeyOf(options.publicKey, known) }, settings.config)
   if (options.out !== undefined) await writeFile(options.out, text)
   else if (options.json && !text.startsWith('{')) io.stdout.write(jsonDocument({ format: known, text }))
   else io.stdout.write(text)
   return exitCodes.ok
+}
+
+async function publicKeyOf(file: string | undefined, format: Format): Promise<string | null> {
+  if (file === undefined) return null
+  if (format !== 'cloudfront') throw CliFailure.usage('--public-key is for `bucket export cloudfront` alone.')
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw CliFailure.usage(`${file} cannot be read (${error.code}). --public-key is a file with a public key in PEM.`)
+  })
 }
 
 function roleOf(name: string | undefined, format: Format): IamRole | undefined {
@@ -53,7 +67,7 @@ function roleOf(name: string | undefined, format: Format): IamRole | undefined {
 async function contextOf({ config, bucket }: BucketConfig) {
   const { objectStore: store } = config
   const region = store.kind === 's3' ? store.region : 'us-east-1'
-  const context = { embedded: store.kind === 'embedded', bucket, region }
+  const context = { embedded: store.kind === 'embedded', bucket, region, readable: readableBy(config) }
   if (bucket !== null || config.bucket.account !== undefined) return { ...context, account: config.bucket.account }
   const access = await openBucket(config)
   try {
@@ -63,7 +77,9 @@ async function contextOf({ config, bucket }: BucketConfig) {
   }
 }
 
-function render(format: Format, desired: DesiredBucket, role: IamRole | undefined, config: ResolvedConfig): string {
+type Asked = { readonly role: IamRole | undefined; readonly publicKey: string | null }
+
+function render(format: Format, desired: DesiredBucket, { role, publicKey }: Asked, config: ResolvedConfig): string {
   switch (format) {
     case 'iam':
       return jsonDocument(
@@ -74,7 +90,9 @@ function render(format: Format, desired: DesiredBucket, role: IamRole | undefine
     case 'cloudformation':
       return jsonDocument(cloudFormation(desired))
     case 'cloudfront':
-      return jsonDocument(cloudFront(desired))
+      return jsonDocument(
+        cloudFront(desired, { publicPrefixes: publicPrefixes(config.collections.values()), publicKey }),
+      )
     case 'terraform':
       return terraform(desired)
     case 'aws-cli':

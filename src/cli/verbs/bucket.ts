@@ -18,7 +18,7 @@ import {
 import type { ParsedBucketSettings } from '../../config/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import { type BucketAccess, openBucket } from '../../open-bucket.ts'
-import { type BucketConfig, type BucketOptions, bucketConfig } from '../bucket-options.ts'
+import { type BucketConfig, type BucketOptions, bucketConfig, readableBy } from '../bucket-options.ts'
 import { painter, planText, stepText } from '../bucket-text.ts'
 import { confirm } from '../confirm.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
@@ -129,7 +129,7 @@ async function withBucket<T>(options: BucketOptions, io: Io, work: (parts: Work)
 async function desiredContext({ config, bucket }: BucketConfig, access: BucketAccess): Promise<DesiredContext> {
   const { embedded, region } = access
   const account = config.bucket.account ?? (await accountOf(access, bucket !== null))
-  return { embedded, bucket, region, account }
+  return { embedded, bucket, region, account, readable: readableBy(config) }
 }
 
 /** With a name of its own the bucket can do without; then policies name no account. */

@@ -3,7 +3,7 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { type Bucket, FOLDERS, fileIn, readBuckets } from './bucket-folder.ts'
 import { BucketGate, BucketGoneError } from './bucket-gate.ts'
-import { clearPack } from './clear-pack.ts'
+import { Clearing } from './clearing.ts'
 import { FolderLock } from './folder-lock.ts'
 import { FolderSync } from './folder-sync.ts'
 import { KeyLocks } from './key-locks.ts'
@@ -22,7 +22,6 @@ import { ObjectTags, type Tags } from './object-tags.ts'
 import type { PackNote } from './pack-entry.ts'
 import type { Place } from './pack-writer.ts'
 import { Packs, type PacksOptions } from './packs.ts'
-import type { FoundEntry } from './read-pack.ts'
 import { rebuildIndex } from './rebuild.ts'
 import { recoverJournal } from './recover-journal.ts'
 import { recoverPacks } from './recover-packs.ts'
@@ -62,7 +61,7 @@ export class FolderStore {
   readonly multipart: MultipartStore
   readonly #buckets: Map<string, Bucket>
   readonly #stop = new AbortController()
-  #clearing: Promise<void> | undefined
+  readonly #clearing: Clearing
   /** Resolves when LIST can be answered. */
   #listable: Promise<void> = Promise.resolve()
   #rebuilt = false
@@ -87,8 +86,9 @@ export class FolderStore {
     this.#packs = new Packs({ dir: path.join(dir, 'packs'), fsync, packSize }, index.packs(), index.mark())
     this.#packs.attach(
       () => index.flush(),
-      () => this.#clearSparse(),
+      () => this.#clearing.begin(),
     )
+    this.#clearing = new Clearing(this.#packs, (bucket, key, place) => this.#move(bucket, key, place))
     index.follow(() => this.#packs.state())
   }
 
@@ -262,12 +262,13 @@ export class FolderStore {
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#listable.catch(() => undefined)
-    await this.#clearing
+    await this.#clearing.stop()
     let inOrder = false
     try {
       await this.#packs.close()
-      this.#index.close()
-      inOrder = this.#rebuilt
+      // What the index could not write down is found by the next start, as after a kill.
+      const written = this.#index.close()
+      inOrder = this.#rebuilt && written
     } finally {
       this.#index.abandon()
       this.#lock.release(inOrder)
@@ -306,7 +307,7 @@ export class FolderStore {
       // Whoever lists gets the failure; it must not end the process before that.
       this.#listable.catch(() => undefined)
     }
-    this.#clearSparse()
+    this.#clearing.begin()
   }
 
   /** Every change to a key goes through here: the key's lock, and the condition. */
@@ -384,48 +385,21 @@ export class FolderStore {
     if (typeof before !== 'object') return
     this.#packs.count(before.pack, -before.bytes)
     this.#packs.kill(before)
-    this.#clearSparse()
+    this.#clearing.begin()
   }
 
-  /** Clears packs that hold little, one at a time, as long as there are such. What fails is done after the next change. */
-  #clearSparse(): void {
-    if (this.#stop.signal.aborted) return
-    this.#clearing ??= this.#clearAll()
-      .catch(() => undefined)
-      .finally(() => (this.#clearing = undefined))
-  }
-
-  async #clearAll(): Promise<void> {
-    for (let pack = this.#packs.sparse(); pack !== undefined; pack = this.#packs.sparse()) {
-      await clearPack(this.#packs, pack, (entry, place) => this.#move(entry, place), this.#stop.signal)
-      if (this.#stop.signal.aborted) return
-    }
-  }
-
-  /** Writes an object anew if it still is the one at `place`. */
-  #move({ note: { bucket, key } }: FoundEntry, place: Place): Promise<void> {
+  /** Writes an object anew where writing goes on, if it still is the one at `place`. */
+  #move(bucket: string, key: string, place: Place): Promise<void> {
     return this.#gate.enter(bucket, () =>
       this.#locks.hold(`${bucket}/${key}`, async () => {
         if (!isAt(this.#index.find(bucket, key), place)) return this.#packs.kill(place)
-        const found = this.#readWhole(place, key)
-        if (found === undefined) return
-        const { record, body } = found
+        const { record, body } = this.#packs.read(place, key)
         await this.#note({ bucket, key, change: 'put', record }, [body], (moved) => {
           this.#tell(bucket, key, place, { ...record, place: moved })
           return undefined
         })
       }),
     )
-  }
-
-  /** Undefined for what is damaged, and stays where it is. */
-  #readWhole(place: Place, key: string): ReturnType<Packs['read']> | undefined {
-    try {
-      return this.#packs.read(place, key)
-    } catch (error) {
-      if (error instanceof DamagedObjectError) return undefined
-      throw error
-    }
   }
 
   async #moveIn(from: string, target: string): Promise<void> {

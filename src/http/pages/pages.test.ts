@@ -57,6 +57,7 @@ describe('/openapi.json', () => {
       'POST /v1/collections/{collection}/uploads',
       'POST /v1/moves',
       'POST /v1/moves/{id}/retire',
+      'POST /v1/promotions',
       'POST /v1/rebuild',
       'POST /v1/reconcile',
       'POST /v1/reconcile/apply',

@@ -27,7 +27,10 @@ const readyRoute = createRoute({
   operationId: 'readyz',
   tags: ['Operation'],
   summary: 'The first import can be taken',
-  responses: { 200: json(readinessOutput, 'Ready.'), 503: json(readinessOutput, 'Not ready: which part is failing.') },
+  responses: {
+    200: json(readinessOutput, 'Ready, or degraded.'),
+    503: json(readinessOutput, 'Not ready: which part is failing.'),
+  },
 })
 
 const metricsRoute = createRoute({
@@ -62,8 +65,9 @@ export function addHealthRoutes(app: OpenAPIHono<HttpEnv>, options: HealthOption
     const health = await check()
     // Strangers may ask: which part and which code, but no message, which may name hosts and buckets.
     const parts = health.map(({ name, ok, code }) => ({ name, ok, ...(code === undefined ? {} : { code }) }))
-    const ready = parts.every(({ ok }) => ok)
-    return c.json({ ready, parts }, ready ? 200 : 503)
+    const status = readinessOf(parts)
+    const ready = status !== 'down'
+    return c.json({ ready, status, parts }, ready ? 200 : 503)
   })
 
   app.openapi(metricsRoute, async (c) => {
@@ -73,6 +77,19 @@ export function addHealthRoutes(app: OpenAPIHono<HttpEnv>, options: HealthOption
     const { registry } = options.metrics
     return c.text(await registry.metrics(), 200, { 'Content-Type': registry.contentType })
   })
+}
+
+/**
+ * A bucket that fails while the local store takes its place is no reason to take this server out of service: it would
+ * be the end of what falling back is for. A local store that fails beside a bucket that works is worth a look.
+ */
+export function readinessOf(parts: readonly { readonly name: string; readonly ok: boolean }[]) {
+  const failing = parts.filter(({ ok }) => !ok).map(({ name }) => name)
+  if (failing.length === 0) return 'ok'
+  const stores = parts.filter(({ name }) => name === 'primary' || name === 'local')
+  return failing.every((name) => name === 'primary' || name === 'local') && stores.some(({ ok }) => ok)
+    ? 'degraded'
+    : 'down'
 }
 
 /** One check at a time, however many ask, so that nobody can load the parts behind by probing. */

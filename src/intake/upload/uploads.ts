@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Actor, Catalogue, Reservation } from '../../catalogue/index.ts'
 import type { Clock } from '../../clock.ts'
+import type { Jobs } from '../../jobs/index.ts'
 import type { Logger } from '../../logger.ts'
 import {
   type AssetRecord,
@@ -8,15 +10,18 @@ import {
   KeepsakeError,
   kindOf,
   newAssetId,
+  parseAttributes,
+  type StorePlace,
   type UploadTerms,
 } from '../../media/index.ts'
-import { type ObjectStore, type PartRange, planParts } from '../../stores/index.ts'
-import { cacheControl, confirm } from '../keep.ts'
+import { isStoreFailure, type ObjectContent, type PartRange, planParts, type Stores } from '../../stores/index.ts'
+import { cacheControlOf, confirm } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
 import { TransferGate } from '../transfer-gate.ts'
-import { examine } from './examine.ts'
+import { type Examined, examine } from './examine.ts'
+import { inboxKey, movedIn, moveIn } from './inbox.ts'
 import { changedMeanwhile, openObject } from './object-reader.ts'
 import { arrivedParts, dropParts, joinParts, type NamedPart, type UploadedPart } from './parts.ts'
 import { parseUpload, type Upload, type UploadRequest } from './request.ts'
@@ -33,8 +38,10 @@ export type UploadSettings = {
 
 export type UploadsParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
+  readonly stores: Stores
+  readonly collections: ReadonlyMap<string, Collection>
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly logger: Logger
   readonly spoolDir: string
   /** Seconds that a link of an upload lives, 1 to 3600. */
@@ -44,12 +51,23 @@ export type UploadsParts = {
   readonly patience?: number
 }
 
+/** What a client may say at the end. */
+export type Completion = {
+  /** The tags of the parts as it was answered them, to be compared with what the store has. */
+  readonly parts?: readonly NamedPart[] | undefined
+  /** Attributes that it did not know at the beginning; the key stays what it is. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined
+}
+
 export type UploadState = {
   readonly asset: AssetRecord
   /** Null once the upload is over. */
   readonly upload: UploadTicket | null
   readonly uploadedParts: readonly UploadedPart[]
 }
+
+/** What lies at the client's key, or what an earlier verification made of it. */
+type Arrived = ObjectContent | { readonly moved: Examined }
 
 const mebibyte = 1024 * 1024
 /** Part links in a ticket; the rest is asked for as it is needed. */
@@ -72,7 +90,7 @@ export class Uploads {
   readonly #leases: Leases
   readonly #gate = new TransferGate(verifying)
   readonly #stopping = new AbortController()
-  /** Verifications under way, by asset: a client that asks twice waits for one. */
+  /** Verifications under way, by asset and attempt: a client that asks twice waits for one. */
   readonly #running = new Map<string, Promise<AssetRecord>>()
   #closing: Promise<void> | undefined
 
@@ -92,6 +110,7 @@ export class Uploads {
   ): Promise<{ readonly asset: AssetRecord; readonly upload: UploadTicket | null }> {
     this.#requireRunning()
     const upload = parseUpload(collection, request, actor)
+    await this.#requireRoom(upload.size)
     const reserved = await this.#reserve(collection, upload, actor)
     const reopened =
       reserved.asset.state === 'failed' ? await this.#reopen(reserved.asset, collection, upload, actor) : undefined
@@ -102,9 +121,10 @@ export class Uploads {
     if (replayed && asset.state !== 'pending') return { asset: settled(asset), upload: null }
     const terms = asset.upload
     if (terms === null) throw new KeepsakeError('internal', 'The row of an upload has no terms.')
-    if (terms.partSize !== null && terms.uploadId === null) return this.#begin(asset, actor)
-    if (!replayed) return { asset, upload: this.#ticket(asset) }
-    return this.#renewed(asset, actor)
+    const moved = replayed ? await this.#moved(asset, collection, actor) : asset
+    if (terms.partSize !== null && open(moved).terms.uploadId === null) return this.#begin(moved, collection, actor)
+    if (!replayed || moved !== asset) return { asset: moved, upload: this.#ticket(moved) }
+    return this.#renewed(moved, actor)
   }
 
   /**
@@ -121,15 +141,20 @@ export class Uploads {
       throw new KeepsakeError('invalid_request', `The upload has the parts 1 to ${ranges.length}; found ${partNumber}.`)
     })
     const now = await this.#extend(record, wanted.length, actor)
-    return signParts(this.#parts.store, now, wanted, this.#signing)
+    return signParts(this.#parts.stores.of(now.store), now, wanted, this.#signing)
   }
 
   /** What has arrived, and the requests to go on with, for a client that lost its own notes. */
-  async status(record: AssetRecord, actor: Actor): Promise<UploadState> {
+  async status(record: AssetRecord, collection: Collection | undefined, actor: Actor): Promise<UploadState> {
     if (record.state !== 'pending' || record.upload === null) {
       return { asset: record, upload: null, uploadedParts: [] }
     }
-    const arrived = (await arrivedParts(this.#parts.store, record, this.#stopping.signal)) ?? []
+    // Parts that have arrived are worth waiting for; who would rather begin anew asks for the upload again.
+    if (record.upload.uploadId === null && collection !== undefined) {
+      const moved = await this.#moved(record, collection, actor)
+      if (moved !== record) return { asset: moved, upload: this.#ticket(moved), uploadedParts: [] }
+    }
+    const arrived = (await arrivedParts(this.#parts.stores.of(record.store), record, this.#stopping.signal)) ?? []
     const uploadedParts = arrived.map(({ partNumber, etag, size }) => ({ partNumber, etag, size }))
     return { ...(await this.#renewed(record, actor, uploadedParts)), uploadedParts }
   }
@@ -143,16 +168,19 @@ export class Uploads {
   async complete(
     record: AssetRecord,
     collection: Collection,
-    named: readonly NamedPart[] | undefined,
+    { parts: named, attributes }: Completion,
     actor: Actor,
   ): Promise<AssetRecord> {
+    const described = attributes && parseAttributes(collection, { ...record.attributes, ...attributes })
+    if (described !== undefined) requirePlace(collection, record, described)
     if (record.state !== 'pending') return settled(record)
     openTerms(record)
     this.#requireRunning()
     const timer = new AbortController()
     const patience = this.#parts.clock.sleep(this.#parts.patience ?? 50, timer.signal).then(() => undefined)
     try {
-      const outcome = await Promise.race([this.#verify(record, collection, named, actor), patience])
+      const work = this.#verify(record, collection, { parts: named, attributes: described }, actor)
+      const outcome = await Promise.race([work, patience])
       return outcome ?? settled((await this.#read(record.id)) ?? record)
     } finally {
       timer.abort()
@@ -169,7 +197,7 @@ export class Uploads {
     let problem: KeepsakeError
     try {
       if (collection !== undefined) {
-        await this.#verify(record, collection, undefined, actor)
+        await this.#verify(record, collection, {}, actor)
         return
       }
       problem = new KeepsakeError('collection_not_found', `The collection '${record.collection}' is not declared.`)
@@ -280,30 +308,38 @@ export class Uploads {
     upload: Upload,
     row: Pick<AssetRecord, 'id' | 'attempt' | 'createdAt'>,
   ): NonNullable<Reservation['upload']> {
-    const { contentType, size, sha256, owner, attributes } = upload
+    const { contentType, size, atMost, plain, sameType, sha256, owner, attributes } = upload
     const { partThreshold = 16 * mebibyte, partSize } = this.#parts.uploads ?? {}
-    const inParts = upload.partSize !== null || size > partThreshold
+    const inParts = !plain && (upload.partSize !== null || size > partThreshold)
+    const extension = extensionOf(contentType)
     const terms: UploadTerms = {
       size,
+      atMost,
+      sameType,
+      inbox: plain ? inboxKey(row, extension) : null,
       sha256,
       partSize: inParts ? planParts(size, upload.partSize ?? partSize).partSize : null,
       uploadId: null,
     }
     const kind = kindOf(contentType)
-    const extension = extensionOf(contentType)
     const key = collection.key.render({ ...row, owner, collection: collection.name, kind, extension, attributes })
-    return { key, kind, contentType, terms }
+    return { key, store: this.#parts.stores.writing().name, kind, contentType, terms }
   }
 
   /** The store's side of an upload in parts, after the row: whatever becomes of this, the row's key leads to it. */
-  async #begin(record: AssetRecord, actor: Actor) {
-    const { catalogue, store } = this.#parts
+  async #begin(
+    record: AssetRecord,
+    collection: Collection,
+    actor: Actor,
+  ): Promise<{ readonly asset: AssetRecord; readonly upload: UploadTicket | null }> {
+    const { catalogue, stores } = this.#parts
+    const store = stores.of(record.store)
     const { key, contentType, terms } = open(record)
     try {
       const { uploadId } = await store.createMultipart({
         key,
         contentType,
-        cacheControl,
+        cacheControl: this.#cacheControl(record),
         metadata: announcedMetadata(record, terms.sha256),
         signal: this.#stopping.signal,
       })
@@ -313,6 +349,11 @@ export class Uploads {
       await store.abortMultipart({ key, uploadId })
     } catch (error) {
       const problem = KeepsakeError.from(error)
+      if (isStoreFailure(problem) && stores.local && record.store === 'primary') {
+        await stores.local.requireRoom(terms.size)
+        const moved = await this.#move(record, collection, stores.local.place, actor)
+        if (moved !== undefined) return this.#begin(moved, collection, actor)
+      }
       const told = { code: problem.code, message: problem.message }
       // A replay beside this one may have given links: then it goes on. Where the catalogue fails too, the row's time
       // runs out and it is settled then.
@@ -328,10 +369,39 @@ export class Uploads {
     return { asset: now, upload: this.#ticket(now) }
   }
 
+  /** The upload where its client can reach a store that works: a bucket that fails now is left for the local store. */
+  async #moved(record: AssetRecord, collection: Collection, actor: Actor): Promise<AssetRecord> {
+    const { name } = this.#parts.stores.writing()
+    if (record.store !== 'primary' || name === 'primary') return record
+    await this.#requireRoom(open(record).terms.size)
+    const moved = await this.#move(record, collection, name, actor)
+    if (moved !== undefined) return moved
+    const now = await this.#now(record)
+    openTerms(now)
+    return now
+  }
+
+  /** A new attempt under a new key in another store. What the client sent to the old one is not waited for any more. */
+  #move(record: AssetRecord, collection: Collection, store: StorePlace, actor: Actor) {
+    const { contentType, terms } = open(record)
+    const { id, owner, attributes, createdAt } = record
+    const attempt = record.attempt + 1
+    const [kind, extension] = [kindOf(contentType), extensionOf(contentType)]
+    const values = { id, attempt, createdAt, owner, collection: collection.name, kind, extension, attributes }
+    const inbox = terms.inbox === null ? null : inboxKey({ id, attempt }, extension)
+    const to = { key: collection.key.render(values), inbox, store, lease: this.#leaseOf(terms) }
+    return this.#parts.catalogue.moveUpload(id, record.attempt, to, actor)
+  }
+
+  async #requireRoom(bytes: number): Promise<void> {
+    const { local, writing } = this.#parts.stores
+    if (local && writing().name === local.place) await local.requireRoom(bytes)
+  }
+
   #ticket(record: AssetRecord, arrived: readonly UploadedPart[] = []): UploadTicket {
-    const { store } = this.#parts
+    const store = this.#parts.stores.of(record.store)
     const { terms } = open(record)
-    if (terms.partSize === null) return signWhole(store, record, this.#signing)
+    if (terms.partSize === null) return signWhole(store, record, this.#cacheControl(record), this.#signing)
     return {
       strategy: 'multipart',
       partSize: terms.partSize,
@@ -339,6 +409,11 @@ export class Uploads {
       parts: signParts(store, record, firstMissing(terms, arrived), this.#signing),
       expiresAt: record.until ?? this.#parts.clock.now(),
     }
+  }
+
+  /** A collection that is declared no more is nobody's to read. */
+  #cacheControl({ collection }: AssetRecord): string {
+    return cacheControlOf(this.#parts.collections.get(collection) ?? { access: 'private' })
   }
 
   async #renewed(record: AssetRecord, actor: Actor, arrived: readonly UploadedPart[] = []) {
@@ -360,16 +435,13 @@ export class Uploads {
     throw new KeepsakeError('upload_closed', 'The upload changed in the same moment. Look at it again.')
   }
 
-  #verify(
-    record: AssetRecord,
-    collection: Collection,
-    named: readonly NamedPart[] | undefined,
-    actor: Actor,
-  ): Promise<AssetRecord> {
-    const running = this.#running.get(record.id)
+  #verify(record: AssetRecord, collection: Collection, completion: Completion, actor: Actor): Promise<AssetRecord> {
+    // A moved upload is another one: what was sent to its old key is nobody's.
+    const name = `${record.id}/${record.attempt}`
+    const running = this.#running.get(name)
     if (running) return running
-    const work = this.#finish(record, collection, named, actor).finally(() => this.#running.delete(record.id))
-    this.#running.set(record.id, work)
+    const work = this.#finish(record, collection, completion, actor).finally(() => this.#running.delete(name))
+    this.#running.set(name, work)
     work.catch((error: unknown) => {
       const problem = KeepsakeError.from(error)
       this.#parts.logger.debug({ asset: record.id, code: problem.code, err: problem }, 'upload not stored')
@@ -380,38 +452,31 @@ export class Uploads {
   async #finish(
     record: AssetRecord,
     collection: Collection,
-    named: readonly NamedPart[] | undefined,
+    { parts: named, attributes }: Completion,
     actor: Actor,
   ): Promise<AssetRecord> {
     const { catalogue } = this.#parts
+    const store = this.#parts.stores.of(record.store)
     const stop = new AbortController()
     const signal = AbortSignal.any([this.#stopping.signal, stop.signal])
     using _lease = this.#leases.hold(record)
     try {
       using _place = await this.#gate.enter(signal)
-      const content = (await this.#object(record, signal)) ?? (await this.#joined(record, named, signal))
-      if (content.size > longReading) {
+      const described = attributes === undefined ? record : { ...record, attributes }
+      const content = await this.#arrived(record, named, signal)
+      if ('size' in content && content.size > longReading) {
         const held = await catalogue.holdUpload(record.id, record.attempt, this.#leases.seconds)
         if (held === undefined) return settled(await this.#now(record))
       }
-      const { terms } = open(record)
-      requireOwn(content.metadata, record)
-      const { contentType, ...facts } = await examine(content, terms, collection, { ...this.#parts, signal })
-      if (contentType !== content.contentType) {
-        // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
-        await this.#parts.store.copy({
-          source: content.key,
-          key: content.key,
-          sourceEtag: content.etag,
-          size: content.size,
-          settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
-          createOnly: false,
-          signal,
-        })
-      }
+      const isNew = !isDeepStrictEqual(described.attributes, record.attributes)
+      const { contentType, ...facts } = await this.#takeIn(described, collection, content, isNew, signal)
+      const { inbox } = open(record).terms
       const type = { contentType, kind: kindOf(contentType) }
-      const stored = await confirm(this.#parts, record, { ...facts, type }, collection.keep, actor)
+      const found = { ...facts, type, inbox, ...(attributes === undefined ? {} : { attributes }) }
+      const stored = await confirm(this.#parts, record, found, collection, actor)
       if (stored === undefined) throw gone()
+      // Nobody reads it; what cannot be removed now is watched, as what its link may write later is.
+      if (inbox !== null) await store.delete([inbox]).catch(() => undefined)
       return settled(stored)
     } catch (error) {
       const problem = KeepsakeError.from(error)
@@ -427,9 +492,54 @@ export class Uploads {
     }
   }
 
+  /** Judges what arrived, and sees that the asset's key holds it as it is: moved there, of its true type, described. */
+  async #takeIn(
+    record: AssetRecord,
+    collection: Collection,
+    content: Arrived,
+    isNew: boolean,
+    signal: AbortSignal,
+  ): Promise<Examined> {
+    const store = this.#parts.stores.of(record.store)
+    if ('moved' in content) return content.moved
+    const { terms, contentType: announced } = open(record)
+    if (terms.inbox === null) requireOwn(content.metadata, record)
+    const { spoolDir } = this.#parts
+    const examined = await examine(content, terms, collection, { store, spoolDir, signal, announced })
+    const cacheControl = cacheControlOf(collection)
+    if (terms.inbox !== null) return moveIn(store, record, content, { examined, cacheControl }, signal)
+    const { contentType, ...facts } = examined
+    if (isNew || contentType !== content.contentType) {
+      // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
+      await store.copy({
+        source: content.key,
+        key: content.key,
+        sourceEtag: content.etag,
+        size: content.size,
+        settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+        createOnly: false,
+        signal,
+      })
+    }
+    return examined
+  }
+
+  async #arrived(record: AssetRecord, named: readonly NamedPart[] | undefined, signal: AbortSignal): Promise<Arrived> {
+    const { terms } = open(record)
+    const content = await this.#object(record, signal)
+    if (content !== undefined) return content
+    if (terms.inbox === null) return this.#joined(record, named, signal)
+    // A verification before this one may have come as far as that.
+    const moved = await movedIn(this.#parts.stores.of(record.store), record, signal)
+    if (moved === undefined) throw notArrived()
+    return { moved }
+  }
+
   async #object(record: AssetRecord, signal: AbortSignal) {
     try {
-      return await openObject(this.#parts, open(record).key, signal)
+      const { clock, stores } = this.#parts
+      const { key, terms } = open(record)
+      return await openObject({ clock, store: stores.of(record.store) }, terms.inbox ?? key, signal)
     } catch (error) {
       if (KeepsakeError.is(error, 'object_missing')) return undefined
       throw error
@@ -438,15 +548,11 @@ export class Uploads {
 
   async #joined(record: AssetRecord, named: readonly NamedPart[] | undefined, signal: AbortSignal) {
     if (open(record).terms.partSize !== null) {
-      await joinParts(this.#parts.store, record, named, signal)
+      await joinParts(this.#parts.stores.of(record.store), record, named, signal)
       const content = await this.#object(record, signal)
       if (content !== undefined) return content
     }
-    throw new KeepsakeError(
-      'upload_incomplete',
-      'The bytes have not arrived in the bucket. Send them by the link of the ticket, then complete again.',
-      { details: { missing: 'object' } },
-    )
+    throw notArrived()
   }
 
   /** The object is not the one that was opened: another process verifies it too, or it was removed. The row knows. */
@@ -464,10 +570,12 @@ export class Uploads {
 
   /** What is given up is removed at once; where that fails, the watch over retired keys does it. */
   async #remove(record: AssetRecord): Promise<void> {
-    const { store, logger } = this.#parts
+    const { stores, logger } = this.#parts
     try {
+      const store = stores.of(record.store)
       await dropParts(store, record)
-      if (record.key !== null) await store.delete([record.key])
+      const inbox = record.upload?.inbox ?? null
+      await store.delete([record.key, inbox].filter((key) => key !== null))
     } catch (error) {
       const problem = KeepsakeError.from(error)
       logger.warn({ asset: record.id, code: problem.code, err: problem }, 'what an upload left is removed later')
@@ -507,6 +615,24 @@ function isVerdict(problem: KeepsakeError): boolean {
 function requireOwn(metadata: Readonly<Record<string, string>>, record: AssetRecord): void {
   if (metadata.asset === record.id) return
   throw new KeepsakeError('content_mismatch', 'The object under the key of this upload was not put by its ticket.')
+}
+
+/** By what an asset takes another one's place is known from its beginning. */
+function requirePlace(collection: Collection, record: AssetRecord, described: AssetRecord['attributes']): void {
+  const changed = collection.replaceBy?.find((name) => described[name] !== record.attributes[name])
+  if (changed === undefined) return
+  throw new KeepsakeError(
+    'invalid_request',
+    `The attribute '${changed}' decides what the asset replaces, so it is given when the upload is begun.`,
+  )
+}
+
+function notArrived(): KeepsakeError {
+  return new KeepsakeError(
+    'upload_incomplete',
+    'The bytes have not arrived in the bucket. Send them by the link of the ticket, then complete again.',
+    { details: { missing: 'object' } },
+  )
 }
 
 function gone(): KeepsakeError {

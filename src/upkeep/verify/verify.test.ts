@@ -11,6 +11,7 @@ import {
   type ChaosStore,
   createChaosStore,
   createMemoryStore,
+  createStores,
   type ObjectStore,
 } from '../../stores/index.ts'
 import { auditOf, overwrite, storedAsset } from '../testing/stored-asset.ts'
@@ -48,7 +49,12 @@ describe.each(databases)('verify on $name', ({ open }) => {
 
   const keep = (given: Parameters<typeof storedAsset>[2] = {}) => storedAsset(catalogue, memory, given)
   const run = (request: VerifyRequest = {}, onProgress?: (progress: VerifyProgress) => void) =>
-    verify({ catalogue, store, clock, logger: silentLogger }, request, service, onProgress ? { onProgress } : {})
+    verify(
+      { catalogue, stores: createStores({ primary: store, clock }), clock, logger: silentLogger },
+      request,
+      service,
+      onProgress ? { onProgress } : {},
+    )
   const healthOf = async (id: string) => (await catalogue.get(id, service))?.health
   const heads = () => store.calls.filter(({ verb }) => verb === 'head' || verb === 'get').flatMap(({ keys }) => keys)
   /** Every run looks only at what was looked at before it began. */
@@ -181,7 +187,11 @@ describe.each(databases)('verify on $name', ({ open }) => {
     const asset = await keep({ content: 'twelve bytes' })
     const blind: ObjectStore = { ...memory, head: (key, { signal } = {}) => memory.head(key, signal ? { signal } : {}) }
     const look = (request: VerifyRequest) =>
-      verify({ catalogue, store: blind, clock, logger: silentLogger }, request, service)
+      verify(
+        { catalogue, stores: createStores({ primary: blind, clock }), clock, logger: silentLogger },
+        request,
+        service,
+      )
     await later(60)
     expect(await look({ level: 'checksum' })).toMatchObject({ ok: 1, unproven: 1 })
     await overwrite(memory, asset.key, 'twelve_bytes', asset.sha256 ?? '')
@@ -270,7 +280,7 @@ describe.each(databases)('verify on $name', ({ open }) => {
       if (looks === 3) stop.abort(new KeepsakeError('stopping', 'Stop.'))
       return 'ok'
     }
-    const parts = { catalogue, store, clock, logger: silentLogger }
+    const parts = { catalogue, stores: createStores({ primary: store, clock }), clock, logger: silentLogger }
     await expect(verify(parts, {}, service, { signal: stop.signal })).rejects.toMatchObject({ code: 'stopping' })
   })
 

@@ -2,7 +2,7 @@ import type { Actor, Catalogue, CheckDepth, CheckScope, DueCheck } from '../../c
 import type { Clock } from '../../clock.ts'
 import type { Logger } from '../../logger.ts'
 import { type AssetHealth, type AssetRecord, KeepsakeError } from '../../media/index.ts'
-import type { ObjectStore } from '../../stores/index.ts'
+import type { Stores } from '../../stores/index.ts'
 import type { UpkeepRunOptions } from '../cleanup.ts'
 import { eachOf } from '../each-of.ts'
 import { recorded } from '../recorded.ts'
@@ -12,7 +12,7 @@ import { Throttle } from './throttle.ts'
 
 export type VerifyParts = {
   readonly catalogue: Catalogue
-  readonly store: ObjectStore
+  readonly stores: Stores
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -132,7 +132,7 @@ class VerifyRun {
     this.#depth = request.level === 'full' ? 'bytes' : 'head'
     this.#scope = {
       depth: this.#depth,
-      store: 'primary',
+      stores: parts.stores.places,
       owner: request.owner,
       collection: request.collection,
       // Each asset once a run.
@@ -212,7 +212,8 @@ class VerifyRun {
     const seen: string[] = []
     await eachOf(this.#suspects, atOnce[this.#request.level], async ({ asset, finding }) => {
       const now = await this.#parts.catalogue.get(asset.id, { role: 'system' })
-      const same = now?.state === 'stored' && now.attempt === asset.attempt && now.key === asset.key
+      const same =
+        now?.state === 'stored' && now.attempt === asset.attempt && now.key === asset.key && now.store === asset.store
       // Deleted in between, or changed: whoever did that knows better.
       if (!same) return
       const again = await this.#look(now)
@@ -230,7 +231,7 @@ class VerifyRun {
     this.#signal.throwIfAborted()
     try {
       const options = { signal: this.#signal, throttle: this.#throttle }
-      const finding = await lookAt(this.#parts.store, asset, this.#request.level, options)
+      const finding = await lookAt(this.#parts.stores.of(asset.store), asset, this.#request.level, options)
       if (this.#depth === 'bytes' && finding.health !== 'missing') this.counts.bytesRead += asset.size ?? 0
       this.#failuresInARow = 0
       return finding
@@ -252,7 +253,7 @@ class VerifyRun {
     if (this.#request.force || gone < fewSuspects || gone * 2 <= this.counts.checked) return
     throw new KeepsakeError(
       'upkeep_refused',
-      `${gone} of ${this.counts.checked} objects are not in ${this.#parts.store.name}. That looks like another bucket, so ` +
+      `${gone} of ${this.counts.checked} objects are not in ${this.#parts.stores.primary.name}. That looks like another bucket, so ` +
         'nothing was marked. Look at S3_BUCKET_NAME and S3_ENDPOINT; where it is true, run it again with force.',
       { details: { missing: gone, checked: this.counts.checked } },
     )

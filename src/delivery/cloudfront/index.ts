@@ -1,0 +1,2 @@
+export { type CloudFrontOptions, CloudFrontSigner } from './cloudfront-signer.ts'
+export { readSigningKey } from './signing-key.ts'

@@ -1,0 +1,1 @@
+export { type Judge, judge } from './cloudfront-judge.ts'

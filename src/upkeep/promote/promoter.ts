@@ -1,0 +1,168 @@
+import type { Actor, Catalogue } from '../../catalogue/index.ts'
+import type { Clock } from '../../clock.ts'
+import { cacheControlOf, factsFromObject, objectMetadata } from '../../intake/index.ts'
+import type { Logger } from '../../logger.ts'
+import { type AssetRecord, type Collection, KeepsakeError } from '../../media/index.ts'
+import { isStoreFailure, type LocalStore, type ObjectBody, type ObjectStore, type Stores } from '../../stores/index.ts'
+import { eachOf } from '../each-of.ts'
+
+export type PromotionParts = {
+  readonly catalogue: Catalogue
+  readonly stores: Stores
+  readonly collections: ReadonlyMap<string, Collection>
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export type PromotionResult = {
+  /** Assets that are in the bucket now. */
+  readonly promoted: number
+  /** Bytes in them. */
+  readonly bytes: number
+  /** Deleted, or moved by somebody else, in between. */
+  readonly gone: number
+  /** Whose own copy could not be read, or was refused by the bucket; tried again a minute later. */
+  readonly failed: number
+}
+
+export type PromotionProgress = PromotionResult
+
+export type PromotionOptions = {
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: PromotionProgress) => void
+}
+
+const system: Actor = { role: 'system' }
+const page = 100
+/** A bucket that is just back is not to be run over. */
+const atOnce = 8
+/** Seconds that the local copy outlives its promotion: as long as a link to it may live, and a little more. */
+const keepFor = 3600 + 300
+/** Bytes that are read at once; more is read piece by piece, as the bucket takes it. */
+const largestInMemory = 1024 * 1024
+/** Seconds after which what failed by itself is tried again. */
+const putOffFor = 60
+
+/**
+ * Moves what fell back to the bucket: watch the bucket's key, copy create-only with the hash checked, then the row says
+ * so, in one fenced statement. A crash anywhere costs the copy alone, and the next run goes on. One process has a local
+ * store, so one runs this for it; several who ask in that process wait for one run.
+ */
+export class Promoter {
+  readonly #parts: PromotionParts
+  /** What failed by itself, and until when it is put off, in milliseconds. */
+  readonly #putOff = new Map<string, number>()
+  #running: Promise<PromotionResult> | undefined
+
+  constructor(parts: PromotionParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Promotes all there is.
+   *
+   * @throws `store_unavailable`, `timeout`, `store_denied` where the bucket fails; what was moved before stays moved.
+   */
+  run(options: PromotionOptions = {}): Promise<PromotionResult> {
+    this.#running ??= this.#run(options).finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #run({ signal, onProgress }: PromotionOptions): Promise<PromotionResult> {
+    const { catalogue, stores, clock } = this.#parts
+    const done = { promoted: 0, bytes: 0, gone: 0, failed: 0 }
+    const { local } = stores
+    if (local === null) return done
+    for (let after: AssetRecord | undefined; !signal?.aborted; ) {
+      const found = await catalogue.localAssets(local.place, after, page)
+      after = found.at(-1)
+      if (after === undefined) return done
+      await eachOf(found, atOnce, async (asset) => {
+        if (signal?.aborted || (this.#putOff.get(asset.id) ?? 0) > clock.now().getTime()) return
+        await this.#one(asset, local, done, signal)
+        onProgress?.({ ...done })
+      })
+    }
+    return done
+  }
+
+  async #one(
+    asset: AssetRecord,
+    local: LocalStore,
+    done: { promoted: number; bytes: number; gone: number; failed: number },
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { catalogue, clock, logger } = this.#parts
+    try {
+      if (!(await catalogue.beginPromotion(asset))) {
+        done.gone += 1
+        return
+      }
+      await this.#copy(asset, local.store, signal)
+      const promoted = await catalogue.finishPromotion(asset, keepFor, system)
+      this.#putOff.delete(asset.id)
+      if (promoted === undefined) done.gone += 1
+      else {
+        done.promoted += 1
+        done.bytes += asset.size ?? 0
+      }
+    } catch (error) {
+      const problem = KeepsakeError.from(error)
+      const ofBucket = isStoreFailure(problem) || problem.code === 'store_denied'
+      if (signal?.aborted || ofBucket || problem.code === 'catalogue_unavailable') throw problem
+      // Its own copy is missing or other than it should be: verify says so of the asset; the others go on.
+      done.failed += 1
+      this.#putOff.set(asset.id, clock.now().getTime() + putOffFor * 1000)
+      logger.warn({ asset: asset.id, code: problem.code, err: problem }, 'an asset could not be moved to the bucket')
+    }
+  }
+
+  async #copy(asset: AssetRecord, local: ObjectStore, signal: AbortSignal | undefined): Promise<void> {
+    const { key, size, sha256, contentType, width, height, duration } = asset
+    if (key === null || size === null || sha256 === null || contentType === null) {
+      throw new KeepsakeError('internal', 'The row of a stored asset is not complete.')
+    }
+    const { collections, stores } = this.#parts
+    const { primary } = stores
+    const call = signal ? { signal } : {}
+    try {
+      await primary.put({
+        key,
+        body: await bodyOf(local, key, size, signal),
+        size,
+        sha256,
+        contentType,
+        metadata: objectMetadata(asset, { size, sha256, width, height, duration }),
+        cacheControl: cacheControlOf(collections.get(asset.collection) ?? { access: 'private' }),
+        ...call,
+      })
+    } catch (error) {
+      if (!KeepsakeError.is(error, 'object_exists')) throw error
+      // An earlier try arrived. Nothing else is ever written under this key.
+      const head = await primary.head(key, call)
+      const facts = head && factsFromObject(asset, head)
+      if (facts?.sha256 !== sha256 || facts.size !== size) throw error
+    }
+  }
+}
+
+async function bodyOf(
+  store: ObjectStore,
+  key: string,
+  size: number,
+  signal: AbortSignal | undefined,
+): Promise<ObjectBody> {
+  const call = signal ? { signal } : {}
+  if (size <= largestInMemory) {
+    const pieces: Uint8Array[] = []
+    for await (const piece of (await store.get(key, call)).body) pieces.push(Uint8Array.from(piece))
+    return Buffer.concat(pieces)
+  }
+  return {
+    async *read(start, end) {
+      if (start < end) yield* (await store.get(key, { range: { start, end: end - 1 }, ...call })).body
+    },
+  }
+}
