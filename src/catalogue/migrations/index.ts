@@ -6,9 +6,9 @@ import { sql as reportAndRebuild } from './0005-report-and-rebuild.ts'
 import { sql as reopenedImports } from './0006-reopened-imports.ts'
 import { sql as moves } from './0007-moves.ts'
 import { sql as fallback } from './0008-fallback.ts'
+import { sql as replicas } from './0009-replicas.ts'
 import { sql as extensions } from './0010-extensions.ts'
 import { sql as manyAtOnce } from './0011-many-at-once.ts'
-import { sql as replicas } from './0009-replicas.ts'
 
 export type Migration = { readonly id: number; readonly name: string; readonly sql: string }
 
