@@ -26,21 +26,21 @@ import {
   verify,
   type WebhookEndpoint,
 } from './upkeep/index.ts'
-import type { BucketLocation, Keepsake, PartHealth } from './verbs.ts'
+import type { Keepsake, PartHealth, PrimaryPlace } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
 export type KeepsakeParts = {
   readonly catalogue: Catalogue
   /** The bucket. */
   readonly store: ObjectStore
-  /** Where the store's objects lie. */
-  readonly location: BucketLocation
   /** What is fallen back to while the bucket fails. Default: nothing. */
   readonly local?: LocalStore | null
   /** A copy of the bucket elsewhere. Default: none. */
   readonly replica?: ObjectStore | null
   /** Seconds between looks at what fell back. Default: 5. */
   readonly promoteEvery?: number
+  /** Where the store's objects lie. */
+  readonly bucketPlace: PrimaryPlace
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
   readonly clock: Clock
@@ -162,7 +162,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     as,
     moving: createMoving(parts),
     collections,
-    place: parts.location,
+    place: parts.bucketPlace,
     reconcile: createReconcile(parts),
     check: () => checkParts(given, stores),
     doctor: (options) => doctor.run(options),

@@ -68,13 +68,13 @@ export type {
 } from './upkeep/index.ts'
 export type {
   AssetUrl,
-  BucketLocation,
   Completion,
   FallbackState,
   ImportRequest,
   ListRequest,
   NamedPart,
   PartHealth,
+  PrimaryPlace,
   RunAs,
   UploadedPart,
   UploadPart,

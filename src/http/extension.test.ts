@@ -204,6 +204,26 @@ describe('refused at the start', () => {
     expect(() => appWith({ path: one, routes }, { path: `${one}-more`, routes })).not.toThrow()
   })
 
+  it('two routes of one operationId, which no client could be generated from', () => {
+    const described = (path: string, operationId: string): HttpExtension => ({
+      path,
+      routes(app) {
+        const route = createRoute({
+          method: 'get',
+          path: '/',
+          operationId,
+          responses: { 204: { description: 'Well.' } },
+        })
+        app.openapi(route, (c) => c.body(null, 204))
+      },
+    })
+    expect(() => appWith(described('/a', 'importMedia'), described('/b', 'importMore'))).not.toThrow()
+    expect(() => appWith(described('/a', 'look'), described('/b', 'look'))).toThrow(/GET \/a and GET \/b.*'look'/)
+    expect(() => appWith(described('/a', 'import'))).toThrow(
+      /POST \/v1\/collections\/\{collection\}\/imports and GET \/a/,
+    )
+  })
+
   it('routes that cannot be added, or come too late', () => {
     const broken = () => {
       throw new TypeError('x is not a function')

@@ -149,9 +149,9 @@ export async function confirm(
   const { catalogue, clock } = parts
   const { size, sha256, width, height, duration, type, attributes, inbox } = facts
   const further = { ...(type ? { type } : {}), ...(attributes ? { attributes } : {}), ...(inbox ? { inbox } : {}) }
+  const content = { size, sha256, width, height, duration, keep: policy?.keep ?? null, ...further }
   for (let failures = 0; ; failures += 1) {
     try {
-      const content = { size, sha256, width, height, duration, keep: policy?.keep ?? null, ...further }
       const stored = await confirmOnce(parts, record, content, policy, actor)
       return stored ?? (await catalogue.get(record.id, { role: 'system' }))
     } catch (error) {

@@ -101,3 +101,24 @@ test('an upload from a browser replaces as an import does', async () => {
   expect(second.state).toBe('stored')
   expect(await standing()).toEqual([second.id])
 })
+
+test('an upload that was begun before another avatar was kept, and ends after it, is overtaken', async () => {
+  const user = parts.keepsake.as({ role: 'user', owner })
+  const request = { contentType: 'image/png', size: png.byteLength, attributes: { role: 'avatar' } }
+  const ticket = await user.upload('avatars', request)
+  if (ticket.upload?.strategy !== 'put') throw new Error('Expected one PUT.')
+  const { url, headers } = ticket.upload
+  expect((await fetch(url, { method: 'PUT', headers, body: Uint8Array.from(png) })).status).toBe(200)
+  const later = await avatar(gif)
+  await expect(user.completeUpload(ticket.asset.id)).rejects.toMatchObject({ code: 'asset_gone' })
+  expect(await standing()).toEqual([later.id])
+  await expect.poll(objects).toEqual([later.key])
+})
+
+test('the audit tells what became of it', async () => {
+  const first = await avatar(gif)
+  const second = await avatar(png)
+  const { entries } = await parts.keepsake.audit({ asset: first.id })
+  const deleting = entries.find(({ action }) => action === 'asset.deleting')
+  expect(deleting?.detail).toMatchObject({ reason: 'replaced', by: second.id })
+})

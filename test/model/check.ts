@@ -16,6 +16,7 @@ export type RawAsset = {
   readonly state: AssetState
   readonly owner: string
   readonly key: string | null
+  readonly store: 'primary' | 'local'
   readonly sha256: string | null
   readonly size: number | null
 }
@@ -43,6 +44,7 @@ const rawSchema = z.object({
       state: z.enum(assetStates),
       owner: z.string(),
       key: z.string().nullable(),
+      store: z.enum(['primary', 'local']),
       sha256: z.string().nullable(),
       size: z.number().nullable(),
     }),
@@ -53,7 +55,7 @@ const rawSchema = z.object({
 
 const rawText = `select json_build_object(
   'assets', (select coalesce(json_agg(json_build_object('id', id, 'state', state, 'owner', owner, 'key', key,
-    'sha256', sha256, 'size', size)), '[]') from keepsake.assets),
+    'store', split_part(store, ':', 1), 'sha256', sha256, 'size', size)), '[]') from keepsake.assets),
   'usage', (select coalesce(json_agg(json_build_object('owner', owner, 'bytes', bytes)), '[]') from keepsake.usage),
   'audit', (select coalesce(json_agg(json_build_object('asset', asset, 'action', action) order by id), '[]')
     from keepsake.audit where action like 'asset.%')) as raw`
@@ -64,11 +66,16 @@ export async function readCatalogue(database: Database): Promise<RawCatalogue> {
   return rawSchema.parse(rows[0]?.raw)
 }
 
+/** The bucket and the local store, and every content that each of their keys ever had. */
+export type Stores = {
+  store(name: 'primary' | 'local'): ObjectStore
+  readonly written: Readonly<Record<'primary' | 'local', ReadonlyMap<string, ReadonlySet<string>>>>
+}
+
 /** Holds after every step, whatever failed in it. */
 export async function checkAlways(
   { assets: rows, usage, audit }: RawCatalogue,
-  bucket: ObjectStore,
-  written: ReadonlyMap<string, ReadonlySet<string>>,
+  stores: Stores,
   promised: Promised,
   quota: number,
 ): Promise<void> {
@@ -81,16 +88,17 @@ export async function checkAlways(
   }
   for (const row of rows) {
     if (row.state !== 'stored' || row.key === null) continue
-    const head = await bucket.head(row.key)
-    if (head === undefined) throw new Violation('I2', `${row.id} is stored and has no object at ${row.key}`)
-    const [content] = written.get(row.key) ?? []
+    const head = await stores.store(row.store).head(row.key)
+    if (head === undefined)
+      throw new Violation('I2', `${row.id} is stored in ${row.store}, without object at ${row.key}`)
+    const [content] = stores.written[row.store].get(row.key) ?? []
     if (content !== row.sha256) throw new Violation('I1', `${row.id} says ${row.sha256} and its object is ${content}`)
   }
   for (const id of promised.deleted) {
     const state = byId.get(id)?.state
     if (state !== undefined) throw new Violation('I4', `the deletion of ${id} was acknowledged and it is ${state}`)
   }
-  for (const [key, contents] of written) {
+  for (const [key, contents] of [...stores.written.primary, ...stores.written.local]) {
     if (contents.size > 1) throw new Violation('I6', `${key} had ${contents.size} contents`)
   }
   const keys = rows.flatMap(({ key }) => (key === null ? [] : [key]))
@@ -133,18 +141,19 @@ function checkAudit(rows: ReadonlyMap<string, RawAsset>, audit: RawCatalogue['au
 }
 
 /** Holds once everything had the time to recover. */
-export async function checkRecovered(
-  rows: readonly RawAsset[],
-  bucket: ObjectStore,
-  promised: Promised,
-): Promise<void> {
+export async function checkRecovered(rows: readonly RawAsset[], stores: Stores, promised: Promised): Promise<void> {
   const stuck = rows.find(({ state }) => state === 'pending' || state === 'deleting')
   if (stuck) throw new Violation('I3', `${stuck.id} is still ${stuck.state}`)
-  const objects = new Set<string>()
-  for await (const { key } of bucket.list()) objects.add(key)
-  const keys = new Set(rows.flatMap(({ state, key }) => (state === 'stored' && key !== null ? [key] : [])))
-  for (const key of objects) if (!keys.has(key)) throw new Violation('I3', `the object ${key} is nobody's`)
-  for (const key of keys) if (!objects.has(key)) throw new Violation('I3', `the object ${key} is missing`)
+  const left = rows.find(({ store }) => store === 'local')
+  if (left) throw new Violation('I3', `${left.id} is still in the local store`)
+  for (const name of ['primary', 'local'] as const) {
+    const objects = new Set<string>()
+    for await (const { key } of stores.store(name).list()) objects.add(key)
+    const own = rows.filter(({ state, store }) => state === 'stored' && store === name)
+    const keys = new Set(own.flatMap(({ key }) => (key === null ? [] : [key])))
+    for (const key of objects) if (!keys.has(key)) throw new Violation('I3', `the object ${key} in ${name} is nobody's`)
+    for (const key of keys) if (!objects.has(key)) throw new Violation('I3', `the object ${key} in ${name} is missing`)
+  }
   for (const id of promised.deleted) {
     if (rows.some((row) => row.id === id)) throw new Violation('I4', `${id} was deleted and is still there`)
   }

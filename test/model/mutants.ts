@@ -17,7 +17,44 @@ function mutant(name: string, file: string, find: string, replace: string): Muta
   return { name, edits: [{ file, find, replace }] }
 }
 
+const promoter = 'upkeep/promote/promoter.ts'
+
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'promoted before the copy is in the bucket',
+    edits: [
+      { file: promoter, find: '      await this.#copy(asset, local.store, signal)\n', replace: '' },
+      {
+        file: promoter,
+        find: '      this.#putOff.delete(asset.id)\n',
+        replace: '      await this.#copy(asset, local.store, signal)\n      this.#putOff.delete(asset.id)\n',
+      },
+    ],
+  },
+  mutant(
+    'the sweep takes the copy of a promotion under way',
+    'catalogue/retired-keys.ts',
+    "(a.store = r.store or (a.state = 'stored' and r.store = 'primary'))",
+    'a.store = r.store',
+  ),
+  mutant(
+    'promotion of what is deleted meanwhile',
+    'catalogue/promotions.ts',
+    "where id = $1 and state = 'stored' and key = $2 and store = $5 and store <> 'primary' for update",
+    "where id = $1 and key = $2 and store = $5 and store <> 'primary' for update",
+  ),
+  mutant(
+    'a delete that leaves the local copy of what was promoted',
+    settleFile,
+    'if (stores.local && copies.includes(stores.local.place))',
+    'if (stores.local && copies.length > 9)',
+  ),
+  mutant(
+    'a promotion that leaves the local copy behind for good',
+    'catalogue/promotions.ts',
+    'from old join changed on changed.id = old.id\n  on conflict',
+    'from old join changed on changed.id = old.id where false\n  on conflict',
+  ),
   mutant(
     'row stored before the put',
     keepFile,
@@ -28,7 +65,7 @@ export const mutants: readonly Mutant[] = [
     'object deleted before the row',
     'bound-verbs.ts',
     '    const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined',
-    '    const seen = await catalogue.get(id, this.#actor)\n    if (seen?.key) await this.#parts.store.delete([seen.key])\n    const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined',
+    '    const seen = await catalogue.get(id, this.#actor)\n    if (seen?.key) await this.#parts.stores.of(seen.store).delete([seen.key])\n    const record = isAssetId(id) ? await catalogue.beginDelete(id, deleteLease, this.#actor) : undefined',
   ),
   mutant(
     'delete acknowledged before the object is gone',
@@ -39,8 +76,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'row purged without its object',
     settleFile,
-    '  if (record.key !== null) {\n    const { failed }',
-    '  if (record.key === "") {\n    const { failed }',
+    '  if (key !== null) {\n    await remove(store, key)',
+    '  if (key === "") {\n    await remove(store, key)',
   ),
   {
     name: 'object deleted after an error on commit',
@@ -54,7 +91,7 @@ export const mutants: readonly Mutant[] = [
         file: keepFile,
         find: "      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
         replace:
-          "      if (record.key) await store.delete([record.key])\n      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
+          "      if (record.key) await store?.delete([record.key])\n      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
       },
     ],
   },
@@ -73,14 +110,14 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'reaper without fence',
     transitions,
-    "where id = $1 and state = 'pending' and attempt = $2 and until <= keepsake.now() and upload is null for update",
-    "where id = $1 and state = 'pending' and $2::integer is not null and upload is null for update",
+    "where id = $1 and state = 'pending' and attempt = $2 and (until <= keepsake.now() or $6::boolean) and upload is null for update",
+    "where id = $1 and state = 'pending' and $2::integer is not null and $6::boolean is not null and upload is null for update",
   ),
   mutant(
     'reaper that does not ask the object',
     settleFile,
-    '    const head = await store.head(record.key)',
-    '    const head = record.attempt > 99 ? await store.head(record.key) : undefined',
+    '    const head = await stores.of(record.store).head(record.key)',
+    '    const head = record.attempt > 99 ? await stores.of(record.store).head(record.key) : undefined',
   ),
   mutant(
     'reaper that gives up a key without retiring it',
@@ -164,7 +201,7 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: transitions,
-        find: 'where a.id = old.id and not exists (select from keepsake.retired_keys r where r.key = $3 and r.store = $4)',
+        find: 'where a.id = old.id and not exists (select from keepsake.retired_keys r where r.key = $3)',
         replace: 'where a.id = old.id',
       },
     ],

@@ -1,5 +1,6 @@
 import type { Database } from '../../src/catalogue/index.ts'
 import type { Asset } from '../../src/media/index.ts'
+import type { UploadTicket } from '../../src/verbs.ts'
 import { checkAlways, checkRecovered, readCatalogue, Violation } from './check.ts'
 import { others } from './faults.ts'
 import { type Act, contents, owners, type Step } from './steps.ts'
@@ -11,7 +12,11 @@ export async function runSequence(subject: Subject, database: Database, steps: r
   await database.service.query(
     "delete from keepsake.assets; delete from keepsake.audit; delete from keepsake.idempotency_keys; delete from keepsake.retired_keys; delete from keepsake.usage; select set_config('keepsake.clock_offset', '0', false)",
   )
-  const run = new Run(subject, database)
+  const run = new Run(
+    subject,
+    database,
+    steps.some(({ at }) => at === 'outage'),
+  )
   await run.world.start()
   for (const step of steps) await run.step(step)
   await run.recover()
@@ -22,6 +27,7 @@ type Ticket = {
   readonly id: string
   readonly owner: string
   readonly key: string
+  readonly store: 'primary' | 'local'
   readonly content: number
   readonly inParts: boolean
   /** When its links end, on the moved clock. */
@@ -33,7 +39,7 @@ class Run {
   readonly #subject: Subject
   readonly #database: Database
   /** Ids that a client heard of, in order. */
-  readonly #known: { id: string; owner: string; key: string | null }[] = []
+  readonly #known: { id: string; owner: string; key: string | null; stores: Set<'primary' | 'local'> }[] = []
   readonly #kept = new Map<string, string>()
   readonly #deleted = new Set<string>()
   /** Somebody asked for their deletion, whatever came of it. */
@@ -42,10 +48,10 @@ class Run {
   readonly #keyed = new Map<string, string>()
   readonly #requests = new Map<string, string>()
 
-  constructor(subject: Subject, database: Database) {
+  constructor(subject: Subject, database: Database, fallsBack: boolean) {
     this.#subject = subject
     this.#database = database
-    this.world = new World(subject, database)
+    this.world = new World(subject, database, fallsBack)
   }
 
   async step(step: Step): Promise<void> {
@@ -69,6 +75,11 @@ class Run {
       case 'source':
         world.mood = step.mood
         break
+      case 'outage':
+        world.down = step.down
+        // The circuit's next probe.
+        await others(3)
+        break
     }
     await this.#checkAlways()
   }
@@ -78,6 +89,7 @@ class Run {
     const { world } = this
     world.faults.set([])
     world.mood = 'well'
+    world.down = false
     await world.late.land()
     for (let round = 0; round < 3; round += 1) {
       await world.sweep()
@@ -89,7 +101,7 @@ class Run {
     }
     await this.#checkAlways()
     const { assets } = await readCatalogue(this.#database)
-    await checkRecovered(assets, world.bucket, this.#promised())
+    await checkRecovered(assets, world, this.#promised())
     await this.#checkReplays()
   }
 
@@ -145,8 +157,9 @@ class Run {
         if (!done) return
         this.#deleted.add(target.id)
         // Whoever still has a link to it finds nothing, from now on.
-        if (target.key !== null && (await this.world.bucket.head(target.key)) !== undefined) {
-          throw new Violation('I4', `the deletion of ${target.id} was acknowledged and ${target.key} is still there`)
+        for (const store of target.stores) {
+          if (target.key === null || (await this.world.store(store).head(target.key)) === undefined) continue
+          throw new Violation('I4', `the deletion of ${target.id} was acknowledged, and ${target.key} is in ${store}`)
         }
         return
       }
@@ -158,10 +171,21 @@ class Run {
         const asset = await keepsake.as({ role: 'user', owner }).get(target.id)
         if (owner !== target.owner) throw new Violation('tenancy', `${owner} read an asset of ${target.owner}`)
         if (deletedBefore) throw new Violation('I4', `${asset.id} was read after its deletion was acknowledged`)
+        if (asset.state === 'stored') target.stores.add(asset.store)
         return
       }
       case 'sweep':
         return this.world.sweep()
+      case 'promote':
+        await keepsake.promote()
+        return
+      case 'look': {
+        const ticket = this.#tickets[act.pick % Math.max(1, this.#tickets.length)]
+        if (ticket === undefined) return
+        const { asset, upload } = await keepsake.as({ role: 'user', owner: ticket.owner }).uploadStatus(ticket.id)
+        this.#given(asset, upload, ticket.content)
+        return
+      }
       case 'overtake':
         await others(act.after)
         await this.world.jump(31)
@@ -175,7 +199,6 @@ class Run {
     const owner = owners[act.owner] ?? owners[0]
     const bytes = contentOf(act.content)
     const slot = `${owner}/${act.idempotency}`
-    const until = this.world.elapsed + linkLife
     const { asset, upload } = await this.world.keepsake.as({ role: 'user', owner }).upload('small', {
       contentType: 'image/gif',
       size: bytes.length,
@@ -183,21 +206,25 @@ class Run {
       ...(act.idempotency === null ? {} : { idempotencyKey: `key-${act.idempotency}` }),
     })
     this.#heard(asset, [hashOf(bytes)])
-    const { id, key } = asset
-    if (key !== null && upload !== null) {
-      this.world.tickets.add(key)
-      this.#tickets.unshift({ id, owner, key, content: act.content, inParts: upload.strategy === 'multipart', until })
-    }
+    this.#given(asset, upload, act.content)
     if (act.idempotency !== null) this.#used(slot, asset.id, `ticket:${act.content}:${act.hashed}`)
   }
 
+  #given({ id, owner, key, store }: Asset, upload: UploadTicket | null, content: number): void {
+    if (key === null || upload === null) return
+    const until = this.world.elapsed + linkLife
+    this.world.tickets.add(key)
+    this.#tickets.unshift({ id, owner, key, store, content, inParts: upload.strategy === 'multipart', until })
+  }
+
   /** What the client does at the bucket: create-only, of the size that is signed; past Keepsake, and at any time. */
-  async #send({ id, owner, key, content, inParts }: Ticket, wrong: boolean): Promise<void> {
+  async #send({ id, owner, key, store, content, inParts }: Ticket, wrong: boolean): Promise<void> {
     const { KeepsakeError } = this.#subject
     const right = contentOf(content)
     const body = wrong ? Buffer.alloc(right.length, '<html>') : right
     const facts = { body, size: body.length, sha256: hashOf(body) }
-    const { bucket } = this.world
+    if (store === 'primary' && this.world.down) return
+    const bucket = this.world.store(store)
     try {
       if (!inParts) {
         await bucket.put({ key, ...facts, contentType: 'image/gif', metadata: { asset: id, owner } })
@@ -242,8 +269,14 @@ class Run {
 
   #heard(asset: Asset, hashes: readonly string[]): void {
     const first = !this.#known.some(({ id }) => id === asset.id)
-    if (first) this.#known.push({ id: asset.id, owner: asset.owner, key: asset.state === 'stored' ? asset.key : null })
+    if (first) {
+      const key = asset.state === 'stored' ? asset.key : null
+      this.#known.push({ id: asset.id, owner: asset.owner, key, stores: new Set() })
+    }
     if (asset.state !== 'stored') return
+    // A link was given.
+    const known = this.#known.find(({ id }) => id === asset.id)
+    known?.stores.add(asset.store)
     const { sha256 } = asset
     if (sha256 === null || !hashes.includes(sha256)) {
       throw new Violation('I1', `${asset.id} was acknowledged with a hash that is not its content's`)
@@ -268,9 +301,8 @@ class Run {
   }
 
   async #checkAlways(): Promise<void> {
-    const { bucket, late, written } = this.world
-    await late.quiet()
-    await checkAlways(await readCatalogue(this.#database), bucket, written, this.#promised(), quota)
+    await this.world.late.quiet()
+    await checkAlways(await readCatalogue(this.#database), this.world, this.#promised(), quota)
   }
 
   #promised() {

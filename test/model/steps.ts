@@ -25,6 +25,10 @@ export type Act =
   | { readonly do: 'delete'; readonly pick: number }
   | { readonly do: 'read'; readonly pick: number; readonly owner: number }
   | { readonly do: 'sweep' }
+  /** What fell back is moved to the bucket. */
+  | { readonly do: 'promote' }
+  /** A client asks what became of its upload, and gets links to go on with. */
+  | { readonly do: 'look'; readonly pick: number }
   /** Leases run out and the sweep takes over what others still work on. */
   | { readonly do: 'overtake'; readonly after: number }
 
@@ -32,6 +36,8 @@ export type Act =
 export type Step =
   | { readonly at: 'acts'; readonly acts: readonly Act[]; readonly faults: readonly FaultRule[] }
   | { readonly at: 'restart' }
+  /** The bucket is gone for everybody, or back. A sequence with one has a local store to fall back to. */
+  | { readonly at: 'outage'; readonly down: boolean }
   | { readonly at: 'land' }
   | { readonly at: 'jump'; readonly seconds: number }
   | { readonly at: 'source'; readonly mood: 'well' | 'failing' | 'gone' | 'cut' | 'other' }
@@ -73,6 +79,8 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), pick: fc.nat(7) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('read' as const), pick: fc.nat(7), owner: fc.nat(1) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('sweep' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('promote' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('look' as const), pick: fc.nat(5) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('overtake' as const), after: fc.nat(80) }) },
 )
 
@@ -94,6 +102,8 @@ const method = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom('createMultipart', 'beginParts', 'completeMultipart', 'beginAbort') },
   { weight: 2, arbitrary: fc.constantFrom('fail', 'postpone', 'get', 'due', 'dueRetiredKeys', 'sweptRetiredKeys') },
   { weight: 1, arbitrary: fc.constantFrom('recordIssuedUrls', 'getMany', 'list') },
+  { weight: 2, arbitrary: fc.constantFrom('beginPromotion', 'finishPromotion', 'moveUpload', 'copiesElsewhere') },
+  { weight: 2, arbitrary: fc.constantFrom('local:put', 'local:head', 'local:delete', 'local:get') },
 )
 
 const rule: fc.Arbitrary<FaultRule> = fc.record({
@@ -180,10 +190,67 @@ const straggler: fc.Arbitrary<Step[]> = fc
     ...(landed ? [{ at: 'land' as const }] : []),
   ])
 
+/** The bucket is lost, media come in nevertheless, it is back: and what is moved to it is deleted and swept meanwhile. */
+const outage: fc.Arbitrary<Step[]> = fc
+  .record({
+    owner: fc.nat(owners.length - 1),
+    content: fc.nat(contents - 1),
+    way: fc.constantFrom('bytes' as const, 'url' as const, 'upload' as const),
+    beside: fc.array(
+      fc.oneof(
+        fc.record({ do: fc.constant('delete' as const), pick: fc.nat(7) }),
+        fc.record({ do: fc.constant('sweep' as const) }),
+        fc.record({ do: fc.constant('read' as const), pick: fc.nat(7), owner: fc.nat(1) }),
+      ),
+      { maxLength: 2 },
+    ),
+    faults: fc.array(
+      fc.record({
+        method: fc.constantFrom('put', 'beginPromotion', 'finishPromotion', 'head', 'local:get', 'delete', 'purge'),
+        fault,
+        times: fc.constantFrom(1, 1, 2),
+      }),
+      { maxLength: 2 },
+    ),
+    flaps: fc.boolean(),
+    after: fc.nat(7),
+  })
+  .map(({ owner, content, way, beside, faults, flaps, after }): Step[] => [
+    { at: 'outage', down: true },
+    ...(way === 'upload'
+      ? [
+          {
+            at: 'acts' as const,
+            acts: [{ do: 'ticket' as const, owner, content, idempotency: null, hashed: true }],
+            faults: [],
+          },
+          { at: 'acts' as const, acts: [{ do: 'look' as const, pick: 0 }], faults: [] },
+          { at: 'acts' as const, acts: [{ do: 'send' as const, pick: 0, wrong: false }], faults: [] },
+          { at: 'acts' as const, acts: [{ do: 'complete' as const, pick: 0 }], faults: [] },
+        ]
+      : [
+          {
+            at: 'acts' as const,
+            acts: [{ do: 'import' as const, owner, content, idempotency: null, source: way }],
+            faults: [],
+          },
+        ]),
+    ...(flaps
+      ? [
+          { at: 'outage' as const, down: false },
+          { at: 'outage' as const, down: true },
+        ]
+      : []),
+    { at: 'outage', down: false },
+    { at: 'acts', acts: [{ do: 'promote' }, ...beside], faults },
+    { at: 'acts', acts: [{ do: 'delete', pick: after }], faults: [] },
+  ])
+
 const passage: fc.Arbitrary<Step[]> = fc.oneof(
   { weight: 16, arbitrary: step.map((one) => [one]) },
   { weight: 1, arbitrary: straggler },
   { weight: 2, arbitrary: uploaded },
+  { weight: 2, arbitrary: outage },
 )
 
 /** A sequence of steps, mostly short: shrinking makes a found one shorter still. */

@@ -29,7 +29,18 @@ export const quota = 200
 
 const storeReads = ['get', 'head', 'check']
 const storeWrites = ['put', 'delete', 'copy', 'createMultipart', 'completeMultipart', 'abortMultipart']
-const catalogueReads = ['get', 'getMany', 'getByKey', 'list', 'due', 'dueRetiredKeys', 'listAudit', 'countByState']
+const catalogueReads = [
+  'localAssets',
+  'copiesElsewhere',
+  'get',
+  'getMany',
+  'getByKey',
+  'list',
+  'due',
+  'dueRetiredKeys',
+  'listAudit',
+  'countByState',
+]
 const catalogueWrites = [
   'reserve',
   'assignKey',
@@ -47,17 +58,23 @@ const catalogueWrites = [
   'extendUpload',
   'holdUpload',
   'beginAbort',
+  'moveUpload',
+  'beginPromotion',
+  'finishPromotion',
 ]
 
 /** Seconds that the links of an upload live. */
 export const linkLife = 3600
 
-/** No timers: a wait is over at once, and time only passes where the sequence says so. */
+/** No timers: a wait is over in the next turn, and time only passes where the sequence says so. */
 const eagerClock: Clock = {
   now: () => new Date(),
   sleep: (seconds, signal) =>
-    seconds >= 20 ? new Promise((r) => signal?.addEventListener('abort', () => r())) : Promise.resolve(),
+    seconds >= 20 ? new Promise((r) => signal?.addEventListener('abort', () => r())) : others(1),
 }
+
+/** The name by which rows know the local store. */
+const place = 'local:00000000-0000-4000-8000-000000000001' as const
 
 /**
  * Everything that outlives a process: the database, the bucket, the source, and calls that have yet to land. A process
@@ -65,10 +82,15 @@ const eagerClock: Clock = {
  */
 export class World {
   readonly late = new LateCalls()
-  readonly written = new Map<string, Set<string>>()
+  /** Every content that a key ever had, in the bucket and in the local store. */
+  readonly written = { primary: new Map<string, Set<string>>(), local: new Map<string, Set<string>>() }
   /** Keys that a client may write to by itself. */
   readonly tickets = new Set<string>()
   readonly bucket: ObjectStore
+  /** What is fallen back to, if anything is. */
+  readonly local: ObjectStore
+  /** The bucket is unreachable for everybody. */
+  down = false
   /** Seconds by which the clock was moved. */
   elapsed = 0
   mood: 'well' | 'failing' | 'gone' | 'cut' | 'other' = 'well'
@@ -79,10 +101,18 @@ export class World {
   readonly #subject: Subject
   readonly #database: Database
 
-  constructor(subject: Subject, database: Database) {
+  readonly #fallsBack: boolean
+
+  constructor(subject: Subject, database: Database, fallsBack: boolean) {
     this.#subject = subject
     this.#database = database
-    this.bucket = this.#recorded(subject.createMemoryStore())
+    this.#fallsBack = fallsBack
+    this.bucket = this.#recorded(subject.createMemoryStore(), this.written.primary)
+    this.local = this.#recorded(subject.createMemoryStore(), this.written.local)
+  }
+
+  store(name: 'primary' | 'local'): ObjectStore {
+    return name === 'primary' ? this.bucket : this.local
   }
 
   /** A new process after the old one was killed. */
@@ -91,12 +121,14 @@ export class World {
     this.mortal = new Mortal()
     const { KeepsakeError, composeKeepsake, createCatalogue, parseCollection } = this.#subject
     const base = { mortal: this.mortal, late: this.late, next: (method: string) => this.faults.next(method) }
-    const store = faulty(this.bucket, {
+    const storePort = {
       ...base,
       error: () => new KeepsakeError('store_unavailable', 'The store failed (a fault of the test).'),
       reads: storeReads,
       writes: storeWrites,
-    })
+    }
+    const store = faulty(this.bucket, { ...storePort, next: (method) => (this.down ? 'fail' : base.next(method)) })
+    const local = faulty(this.local, { ...storePort, next: (method) => base.next(`local:${method}`) })
     const catalogue = faulty(createCatalogue(this.#database), {
       ...base,
       error: () => new KeepsakeError('catalogue_unavailable', 'The catalogue failed (a fault of the test).'),
@@ -117,7 +149,8 @@ export class World {
     this.keepsake = await composeKeepsake({
       catalogue,
       store,
-      location: { bucket: 'memory', region: 'us-east-1', endpoint: null, embedded: false },
+      ...(this.#fallsBack ? { local: { place, store: local, requireRoom: async () => {} }, promoteEvery: 30 } : {}),
+      bucketPlace: { bucket: 'memory', region: 'us-east-1', endpoint: null, embedded: false },
       openBucket: async () => store,
       jobs,
       fetch: this.#fetch(),
@@ -184,9 +217,9 @@ export class World {
     }
   }
 
-  /** The bucket, remembering every content that a key ever had. */
-  #recorded(store: ObjectStore): ObjectStore {
-    const { tickets, written } = this
+  /** A store, remembering every content that a key ever had. */
+  #recorded(store: ObjectStore, written: Map<string, Set<string>>): ObjectStore {
+    const { tickets } = this
     return new Proxy(store, {
       get(target, name) {
         if (name === 'delete') {

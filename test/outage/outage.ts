@@ -190,10 +190,12 @@ class Watch {
     while (this.#running) {
       const { phase } = this.#load
       const status = await this.#readiness()
-      if (phase === this.#load.phase) this.seen.set(phase, (this.seen.get(phase) ?? new Set()).add(status))
-      // Killed, it is not to be asked.
-      if (status !== 'ok' && status !== 'degraded' && !phase.includes('killed'))
-        this.wrong.push(`${status} in '${phase}'`)
+      // Asked in one phase and answered in another, or killed meanwhile, it says nothing.
+      if (phase === this.#load.phase) {
+        this.seen.set(phase, (this.seen.get(phase) ?? new Set()).add(status))
+        const isUp = status === 'ok' || status === 'degraded' || phase.includes('killed')
+        if (!isUp) this.wrong.push(`${status} in '${phase}'`)
+      }
       await delay(500)
     }
   }

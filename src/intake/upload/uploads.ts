@@ -171,7 +171,8 @@ export class Uploads {
     { parts: named, attributes }: Completion,
     actor: Actor,
   ): Promise<AssetRecord> {
-    const described = attributes && describe(collection, record, attributes)
+    const described = attributes && parseAttributes(collection, { ...record.attributes, ...attributes })
+    if (described !== undefined) requirePlace(collection, record, described)
     if (record.state !== 'pending') return settled(record)
     openTerms(record)
     this.#requireRunning()
@@ -388,7 +389,7 @@ export class Uploads {
     const [kind, extension] = [kindOf(contentType), extensionOf(contentType)]
     const values = { id, attempt, createdAt, owner, collection: collection.name, kind, extension, attributes }
     const inbox = terms.inbox === null ? null : inboxKey({ id, attempt }, extension)
-    const to = { key: collection.key.render(values), store, inbox, lease: this.#leaseOf(terms) }
+    const to = { key: collection.key.render(values), inbox, store, lease: this.#leaseOf(terms) }
     return this.#parts.catalogue.moveUpload(id, record.attempt, to, actor)
   }
 
@@ -499,19 +500,15 @@ export class Uploads {
     isNew: boolean,
     signal: AbortSignal,
   ): Promise<Examined> {
-    if ('moved' in content) return content.moved
     const store = this.#parts.stores.of(record.store)
-    const { spoolDir } = this.#parts
+    if ('moved' in content) return content.moved
     const { terms, contentType: announced } = open(record)
     if (terms.inbox === null) requireOwn(content.metadata, record)
+    const { spoolDir } = this.#parts
     const examined = await examine(content, terms, collection, { store, spoolDir, signal, announced })
+    const cacheControl = cacheControlOf(collection)
+    if (terms.inbox !== null) return moveIn(store, record, content, { examined, cacheControl }, signal)
     const { contentType, ...facts } = examined
-    const settings = {
-      contentType,
-      cacheControl: cacheControlOf(collection),
-      metadata: objectMetadata(record, facts),
-    }
-    if (terms.inbox !== null) return moveIn({ store, record, content, signal }, settings, examined)
     if (isNew || contentType !== content.contentType) {
       // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
       await store.copy({
@@ -519,7 +516,7 @@ export class Uploads {
         key: content.key,
         sourceEtag: content.etag,
         size: content.size,
-        settings,
+        settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
         createOnly: false,
         signal,
       })
@@ -620,14 +617,13 @@ function requireOwn(metadata: Readonly<Record<string, string>>, record: AssetRec
   throw new KeepsakeError('content_mismatch', 'The object under the key of this upload was not put by its ticket.')
 }
 
-/** The attributes that are known at the end, those of the beginning among them. @throws `invalid_request` */
-function describe(collection: Collection, record: AssetRecord, more: Readonly<Record<string, string>>) {
-  const attributes = parseAttributes(collection, { ...record.attributes, ...more })
-  const moved = collection.replaceBy?.find((name) => attributes[name] !== record.attributes[name])
-  if (moved === undefined) return attributes
+/** By what an asset takes another one's place is known from its beginning. */
+function requirePlace(collection: Collection, record: AssetRecord, described: AssetRecord['attributes']): void {
+  const changed = collection.replaceBy?.find((name) => described[name] !== record.attributes[name])
+  if (changed === undefined) return
   throw new KeepsakeError(
     'invalid_request',
-    `The attribute '${moved}' says which place the asset takes. Give it when the upload begins.`,
+    `The attribute '${changed}' decides what the asset replaces, so it is given when the upload is begun.`,
   )
 }
 

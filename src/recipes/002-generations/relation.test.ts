@@ -353,6 +353,22 @@ describe('the relation', () => {
     })
   })
 
+  it('keeps nothing from being stored or deleted, whatever somebody does to the table', async () => {
+    const { url, admin } = await fresh()
+    await run({ databaseUrl: url, extensions: [generations()] }, async (parts) => {
+      const liked = await keep(parts, randomUUID())
+      await admin(
+        `create table likes (generation uuid references generations); insert into likes values ('${liked.id}')`,
+      )
+      expect(await parts.keepsake.delete(liked.id)).toEqual({ done: true })
+      expect(await admin('select id from generations')).toEqual([{ id: liked.id }])
+      await admin('drop table generations cascade')
+      const asset = await keep(parts, randomUUID())
+      expect(asset.state).toBe('stored')
+      expect(await parts.keepsake.delete(asset.id)).toEqual({ done: true })
+    })
+  })
+
   it('is refused a name or an address that is none', () => {
     expect(() => generations({ relationSchema: 'app; drop table x' })).toThrow(/relationSchema is 'app; drop/)
     expect(() => generations({ address: 'media.example.com' })).toThrow(/address is 'media.example.com'/)

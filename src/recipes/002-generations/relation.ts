@@ -17,7 +17,7 @@ const uuid = "'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
  *
  * - A stored asset of the collection has a row, in the same transaction; one that is being deleted has none. An owner
  *   that is no UUID fits no `user_id`, and on Supabase one that is no user has nothing to refer to: no row, and the asset
- *   is stored all the same.
+ *   is stored all the same. Nothing that somebody does to the table keeps files from being stored and deleted.
  * - The functions run as `keepsake_service`. `current_user` in a trigger's condition is then that role where Keepsake
  *   itself keeps the table, and somebody else's where a person or an app writes to it.
  * - Whoever deletes a row deletes the asset. Whoever inserts one names the key of a stored asset of the user's, and may
@@ -132,9 +132,12 @@ begin
       keepsake.generation_url(a.id, a.key), a.provenance ->> 'prompt', a.provenance -> 'settings', a.size,
       left(a.content_type, 255), a.created_at, a.stored_at)
     on conflict (id) do nothing;
-  exception when foreign_key_violation then
-    -- Nobody that Supabase knows.
-    null;
+  exception
+    when foreign_key_violation then
+      -- Nobody that Supabase knows.
+      null;
+    when others then
+      raise warning 'The generation % has no row in ${table}: %', a.id, sqlerrm;
   end
   $f$;
 
@@ -159,6 +162,9 @@ begin
     else
       delete from ${table} where id = new.id;
     end if;
+    return null;
+  exception when others then
+    raise warning 'The generation % keeps its row in ${table}: %', new.id, sqlerrm;
     return null;
   end
   $f$;

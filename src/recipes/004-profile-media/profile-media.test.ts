@@ -333,8 +333,8 @@ describe('the routes', () => {
   })
 })
 
-describe('Testing, and Fallback Behavior', () => {
-  test('isAvailable says whether the bucket answers; what fails then is told, and passes', async () => {
+describe('Testing', () => {
+  test('isAvailable says whether the bucket answers; without a fall-back what fails is told, and passes', async () => {
     expect(await storage.isAvailable()).toBe(true)
     const { port } = s3
     await s3.close()

@@ -43,9 +43,9 @@ export class LocalUpkeep {
   async #run(): Promise<void> {
     const { signal } = this.#stopped
     while (!signal.aborted) {
-      await this.look(signal)
       this.#wake = new AbortController()
       await this.#parts.clock.sleep(this.#parts.promoteEvery ?? every, AbortSignal.any([signal, this.#wake.signal]))
+      if (!signal.aborted) await this.look(signal)
     }
   }
 
