@@ -56,7 +56,12 @@ describe.each(databases)('the inbox of a plain upload on $name', ({ open }) => {
 
   it('is exchanged, and the old one watched, where the upload moves to another store', async () => {
     const { asset, key, inbox } = await begin()
-    const to = { key: `${key}-2`, store: 'local:00000000-0000-4000-8000-000000000001', inbox: `${inbox}-2`, lease: 60 } as const
+    const to = {
+      key: `${key}-2`,
+      store: 'local:00000000-0000-4000-8000-000000000001',
+      inbox: `${inbox}-2`,
+      lease: 60,
+    } as const
     const moved = await catalogue.moveUpload(asset.id, asset.attempt, to, service)
     expect(moved).toMatchObject({ key: to.key, store: to.store, attempt: 2, upload: { inbox: to.inbox, atMost: true } })
     expect(await watched(asset.id)).toEqual([`${key} primary`, `${inbox} primary`])
