@@ -17,8 +17,19 @@ import type { Part, Row } from './report.ts'
 const mebibyte = 1024 * 1024
 const warmUpRounds = 1
 
-type Sample = { readonly seconds: number; readonly cpuSeconds: number; readonly peakBytes: number }
-type Subject = { readonly title: string; run(folder: string, round: number): Promise<Sample> }
+type Sample = {
+  readonly seconds: number
+  readonly cpuSeconds: number
+  readonly peakBytes: number
+  /** Resident before it began; of a process that begins with it, nothing. */
+  readonly idleBytes?: number | undefined
+}
+type Subject = {
+  readonly title: string
+  run(folder: string, round: number): Promise<Sample>
+  /** Lets go of its process, so that the next task is not measured with what this one left behind. */
+  end?(): Promise<void>
+}
 type Task = {
   readonly name: string
   readonly folder: string
@@ -26,7 +37,12 @@ type Task = {
   readonly subjects: readonly string[]
 }
 
-const sampleSchema = z.object({ seconds: z.number(), cpuSeconds: z.number(), peakBytes: z.number() })
+const sampleSchema = z.object({
+  seconds: z.number(),
+  cpuSeconds: z.number(),
+  peakBytes: z.number(),
+  idleBytes: z.number().optional(),
+})
 
 export async function benchMigrate(): Promise<Part> {
   const postgres = await startPostgres()
@@ -34,16 +50,11 @@ export async function benchMigrate(): Promise<Part> {
   try {
     await using server = new Child('s3-process.ts')
     const { url: endpoint } = await server.ask(z.object({ url: z.string() }), {})
-    await using keepsake = new Child('migrate-process.ts', {
-      env: { ...process.env, BENCH_S3_ENDPOINT: endpoint, DATABASE_URL: postgres.url },
-    })
     const subjects = new Map<string, Subject>([
+      ['keepsake', keepsake('Keepsake, PostgreSQL', { BENCH_S3_ENDPOINT: endpoint, BENCH_POSTGRES: postgres.url })],
       [
-        'keepsake',
-        {
-          title: 'Keepsake, PostgreSQL',
-          run: (from, round) => keepsake.ask(sampleSchema, { folder: from, round, maxSize: '2 GB' }),
-        },
+        'keepsake-pglite',
+        keepsake('Keepsake, PGlite', { BENCH_S3_ENDPOINT: endpoint, BENCH_PGLITE: join(folder, 'pglite') }),
       ],
     ])
     // A bundle for the outside world, which rclone's AWS library cannot load.
@@ -82,6 +93,7 @@ export async function benchMigrate(): Promise<Part> {
         rows.push(row(task.name, subjects.get(name)?.title ?? name, side, ours))
         figures.push({ task: task.name, subject: name, ...side })
       }
+      for (const subject of subjects.values()) await subject.end?.()
     }
     const absent = ['rclone', 'awscli'].filter((name) => !subjects.has(name))
     return {
@@ -90,7 +102,8 @@ export async function benchMigrate(): Promise<Part> {
       rows,
       notes: [
         'The same embedded S3, with fsync, in its own process; each round into keys of its own, the sides in turn.',
-        'Keepsake sniffs, measures and hashes each file, keeps a row of it in PostgreSQL, puts with SHA-256, asks each object back, and cuts over. Its time is of the verb in an open process; that of the others has their start in it (rclone 0.1 s, awscli 0.7 s or so).',
+        'Keepsake sniffs, measures and hashes each file, keeps a row of it, puts with SHA-256, finds each object in the bucket’s list by size and ETag, and cuts over. Its CPU with PostgreSQL leaves out that of the server. Its time is of the verb in an open process; that of the others has their start in it (rclone 0.1 s, awscli 0.7 s or so).',
+        'Peak: the most resident memory of the whole process (VmHWM, ru_maxrss) during a round. Keepsake’s process serves all rounds of a task; idle is what it has before each, of which PGlite alone is several hundred MiB.',
         'rclone copy and aws s3 sync with their defaults, from Debian’s packages.',
         ...(absent.length > 0 ? [`Not installed, not measured: ${absent.join(', ')}.`] : []),
       ],
@@ -114,12 +127,22 @@ async function tasks(folder: string): Promise<readonly Task[]> {
     await writeFile(join(large, `film-${n}.png`), pictureBytes({ id: `film ${n}`, size: 256 * mebibyte }))
   }
   return [
-    { name: '5,000 files of 10 KB', folder: small, rounds: 3, subjects: ['keepsake', 'rclone', 'awscli'] },
+    {
+      name: '5,000 files of 10 KB',
+      folder: small,
+      rounds: 3,
+      subjects: ['keepsake', 'keepsake-pglite', 'rclone', 'awscli'],
+    },
     { name: '8 files of 256 MiB', folder: large, rounds: 3, subjects: ['keepsake', 'rclone'] },
   ]
 }
 
-type Side = { readonly seconds: Figure; readonly cpuSeconds: Figure; readonly peakMebibytes: Figure }
+type Side = {
+  readonly seconds: Figure
+  readonly cpuSeconds: Figure
+  readonly peakMebibytes: Figure
+  readonly idleMebibytes: Figure | null
+}
 
 let rounds = 0
 
@@ -129,6 +152,8 @@ async function compare(task: Task, subjects: ReadonlyMap<string, Subject>): Prom
     rounds += 1
     for (const name of task.subjects) {
       const sample = await subjects.get(name)?.run(task.folder, rounds)
+      // The first start makes the database, and takes memory for that which no later one does.
+      if (round < warmUpRounds && name === 'keepsake-pglite') await subjects.get(name)?.end?.()
       if (sample && round >= warmUpRounds) samples.set(name, [...(samples.get(name) ?? []), sample])
     }
   }
@@ -139,9 +164,31 @@ async function compare(task: Task, subjects: ReadonlyMap<string, Subject>): Prom
         seconds: figure(taken.map(({ seconds }) => seconds)),
         cpuSeconds: figure(taken.map(({ cpuSeconds }) => cpuSeconds)),
         peakMebibytes: figure(taken.map(({ peakBytes }) => peakBytes / mebibyte)),
+        idleMebibytes: idleOf(taken),
       },
     ]),
   )
+}
+
+function idleOf(taken: readonly Sample[]): Figure | null {
+  const idle = taken.flatMap(({ idleBytes }) => (idleBytes === undefined ? [] : [idleBytes / mebibyte]))
+  return idle.length > 0 ? figure(idle) : null
+}
+
+/** A process of Keepsake's, started when it is first asked. */
+function keepsake(title: string, settings: Readonly<Record<string, string>>): Subject {
+  let child: Child | undefined
+  return {
+    title,
+    run(from, round) {
+      child ??= new Child('migrate-process.ts', { env: { ...process.env, ...settings } })
+      return child.ask(sampleSchema, { folder: from, round, maxSize: '2 GB' })
+    },
+    async end() {
+      await child?.[Symbol.asyncDispose]()
+      child = undefined
+    },
+  }
 }
 
 function row(task: string, title: string, side: Side, ours: Side | undefined): Row {
@@ -153,6 +200,7 @@ function row(task: string, title: string, side: Side, ours: Side | undefined): R
     'Keepsake is': `${short(ratio)}x as fast`,
     'CPU seconds': show(side.cpuSeconds),
     'peak MiB': show(side.peakMebibytes),
+    'idle MiB': side.idleMebibytes ? show(side.idleMebibytes) : '',
   }
 }
 

@@ -4,7 +4,15 @@ import { memoryReader } from './content.ts'
 import { sniff } from './sniff.ts'
 import { box, type Container, type ImageFormat, imageSample, trackSample } from './testing/media-samples.ts'
 
-const complete = (type: string, bytes: Buffer) => isComplete(type, memoryReader(bytes))
+/** Read from memory and by a reader: both must agree. */
+const complete = async (type: string, bytes: Buffer) => {
+  const [whole, byReader] = await Promise.all([
+    isComplete(type, { ...memoryReader(bytes), bytes }),
+    isComplete(type, memoryReader(bytes)),
+  ])
+  expect(whole).toBe(byReader)
+  return whole
+}
 
 describe('every cut is told from the whole', () => {
   test.each<ImageFormat>(['png', 'jpeg', 'gif', 'webp', 'avif'])('%s', async (format) => {

@@ -1,20 +1,23 @@
 import { KeepsakeError } from '../media/index.ts'
-import { type ByteReader, Cursor } from './content.ts'
+import { type ByteReader, Cursor, type Walk } from './content.ts'
+
+/** With its bytes where they are in memory. */
+type Content = ByteReader & { readonly bytes?: Uint8Array | undefined }
 
 /**
  * Whether content goes to its own end. Asked only where the transfer could not tell (an HTTP/1.0 body that ends with its
  * connection): a format that says where it ends is walked from part to part, without decoding. True for a format that
  * does not say, or a file that is too odd to tell.
  */
-export async function isComplete(contentType: string, content: ByteReader): Promise<boolean> {
+export async function isComplete(contentType: string, content: Content): Promise<boolean> {
   switch (contentType) {
     case 'image/png':
     case 'image/apng':
-      return pngEnds(new Cursor(content))
+      return new Cursor(content).run(pngEnds)
     case 'image/jpeg':
-      return jpegEnds(new Cursor(content))
+      return new Cursor(content).run(jpegEnds)
     case 'image/gif':
-      return gifEnds(new Cursor(content))
+      return new Cursor(content).run(gifEnds)
     case 'image/webp':
     case 'audio/wav':
     case 'video/x-msvideo':
@@ -23,18 +26,18 @@ export async function isComplete(contentType: string, content: ByteReader): Prom
     case 'audio/mp4':
     case 'video/quicktime':
     case 'video/3gpp':
-      return boxesFit(content, ['moov', 'mdat'])
+      return new Cursor(content).run((cursor) => boxesFit(cursor, content.size, ['moov', 'mdat']))
     case 'image/avif':
     case 'image/heic':
     case 'image/heif':
-      return boxesFit(content, ['meta', 'mdat'])
+      return new Cursor(content).run((cursor) => boxesFit(cursor, content.size, ['meta', 'mdat']))
     default:
       return true
   }
 }
 
 /** @throws {KeepsakeError} `content_truncated`, retryable. */
-export async function requireComplete(contentType: string, content: ByteReader): Promise<void> {
+export async function requireComplete(contentType: string, content: Content): Promise<void> {
   if (await isComplete(contentType, content)) return
   throw new KeepsakeError(
     'content_truncated',
@@ -44,13 +47,13 @@ export async function requireComplete(contentType: string, content: ByteReader):
 }
 
 /** Chunks up to IEND (PNG, section 5.3). */
-async function pngEnds(cursor: Cursor): Promise<boolean> {
+function* pngEnds(cursor: Cursor): Walk<boolean> {
   cursor.skip(8)
   for (;;) {
-    const head = await cursor.take(8)
+    const head = yield* cursor.take(8)
     if (head === undefined) return false
     cursor.skip(head.readUInt32BE(0))
-    if ((await cursor.take(4)) === undefined) return false
+    if ((yield* cursor.take(4)) === undefined) return false
     if (head.toString('latin1', 4, 8) === 'IEND') return true
   }
 }
@@ -59,37 +62,37 @@ async function pngEnds(cursor: Cursor): Promise<boolean> {
  * Segments up to EOI (ITU T.81, annex B). In entropy-coded data a 0xFF is followed by 0x00 or a restart marker, so any
  * other marker is a true one; an EOI inside an embedded thumbnail is jumped over with its segment.
  */
-async function jpegEnds(cursor: Cursor): Promise<boolean> {
+function* jpegEnds(cursor: Cursor): Walk<boolean> {
   cursor.skip(2)
   for (;;) {
-    if (!(await cursor.seek(0xff))) return false
+    if (!(yield* cursor.seek(0xff))) return false
     let marker = 0xff
     while (marker === 0xff) {
-      const next = await cursor.take(1)
+      const next = yield* cursor.take(1)
       if (next === undefined) return false
       marker = next[0] ?? 0
     }
     if (marker === 0xd9) return true
     const standsAlone = marker === 0x00 || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)
     if (standsAlone) continue
-    const length = await cursor.take(2)
+    const length = yield* cursor.take(2)
     if (length === undefined) return false
     cursor.skip(Math.max(length.readUInt16BE(0) - 2, 0))
   }
 }
 
 /** Blocks up to the trailer (GIF89a, section 27). */
-async function gifEnds(cursor: Cursor): Promise<boolean> {
+function* gifEnds(cursor: Cursor): Walk<boolean> {
   const colours = (flags: number) => ((flags & 0x80) === 0 ? 0 : 3 * 2 ** ((flags & 0x07) + 1))
-  const screen = await cursor.take(13)
+  const screen = yield* cursor.take(13)
   if (screen === undefined) return false
   cursor.skip(colours(screen[10] ?? 0))
   for (;;) {
-    const block = (await cursor.take(1))?.[0]
+    const block = (yield* cursor.take(1))?.[0]
     if (block === undefined) return false
     if (block === 0x3b) return true
     if (block === 0x2c) {
-      const image = await cursor.take(9)
+      const image = yield* cursor.take(9)
       if (image === undefined) return false
       cursor.skip(colours(image[8] ?? 0) + 1)
     } else if (block === 0x21) {
@@ -99,7 +102,7 @@ async function gifEnds(cursor: Cursor): Promise<boolean> {
       return true
     }
     for (;;) {
-      const length = (await cursor.take(1))?.[0]
+      const length = (yield* cursor.take(1))?.[0]
       if (length === undefined) return false
       if (length === 0) break
       cursor.skip(length)
@@ -119,23 +122,22 @@ async function riffFits(content: ByteReader): Promise<boolean> {
  * Top-level boxes one after the other to the end (ISO/IEC 14496-12, section 4.2), the index and the data among them: a
  * cut between two boxes leaves one of these out.
  */
-async function boxesFit(content: ByteReader, required: readonly string[]): Promise<boolean> {
-  const cursor = new Cursor(content)
+function* boxesFit(cursor: Cursor, contentSize: number, required: readonly string[]): Walk<boolean> {
   const missing = new Set(required)
-  while (cursor.position < content.size) {
+  while (cursor.position < contentSize) {
     const start = cursor.position
-    const head = await cursor.take(8)
+    const head = yield* cursor.take(8)
     if (head === undefined) break
     missing.delete(head.toString('latin1', 4, 8))
     let size = head.readUInt32BE(0)
     if (size === 1) {
-      const large = await cursor.take(8)
+      const large = yield* cursor.take(8)
       if (large === undefined) return false
       size = Number(large.readBigUInt64BE(0))
     }
     // Zero stands for the rest of the file; anything else below a header's length is no box.
     if (size < 8) break
-    if (start + size > content.size) return false
+    if (start + size > contentSize) return false
     cursor.skip(start + size - cursor.position)
   }
   return missing.size === 0

@@ -1,6 +1,9 @@
 /** An image's size as its header says it, in pixels as shown. */
 export type ImageSize = { readonly width: number; readonly height: number }
 
+/** Bytes from a file's beginning in which the size nearly always stands. */
+export const imageSizeBytes = 64 * 1024
+
 /**
  * The size of a PNG, a JPEG or a WebP by its first bytes, a hundredth of the time that a decoder takes to be asked the
  * same, and without the memory of one. Undefined for everything that is not plain to see here: another format, a
@@ -21,13 +24,13 @@ export function imageSize(contentType: string, bytes: Uint8Array): ImageSize | u
   return size !== undefined && size.width > 0 && size.height > 0 ? size : undefined
 }
 
-/** IHDR comes first (PNG, 11.2.1); an eXIf chunk, which may turn the picture, may stand anywhere (11.3.4.5). */
+/** IHDR comes first (PNG, 11.2.1). An eXIf chunk may turn the picture; behind the data, no decoder heeds it for the size. */
 function pngSize(bytes: Buffer): ImageSize | undefined {
   if (bytes.length < 33 || bytes.readUInt32BE(8) !== 13 || bytes.toString('latin1', 12, 16) !== 'IHDR') return undefined
-  for (let at = 8; at + 12 <= bytes.length; ) {
+  for (let at = 8; at + 8 <= bytes.length; ) {
     const type = bytes.toString('latin1', at + 4, at + 8)
     if (type === 'eXIf') return undefined
-    if (type === 'IEND') return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) }
+    if (type === 'IDAT') return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) }
     at += 12 + bytes.readUInt32BE(at)
   }
   return undefined

@@ -1,7 +1,7 @@
 import type { Input, InputFormat } from 'mediabunny'
 import { kindOf } from '../media/index.ts'
 import type { ByteReader } from './content.ts'
-import { imageSize } from './image-size.ts'
+import { imageSize, imageSizeBytes } from './image-size.ts'
 
 /** What there is to know of a piece of media beyond its type; null where it is not known. */
 export type Measures = {
@@ -34,7 +34,8 @@ export async function probe(contentType: string, content: ProbeContent, timeout 
     controller.abort()
     timer.resolve(unknown)
   }, timeout * 1000)
-  const work = kind === 'image' ? measureImage(content) : measureTracks(contentType, content, controller.signal)
+  const work =
+    kind === 'image' ? measureImage(contentType, content) : measureTracks(contentType, content, controller.signal)
   try {
     return await Promise.race([work.catch(() => unknown), timer.promise])
   } finally {
@@ -42,7 +43,12 @@ export async function probe(contentType: string, content: ProbeContent, timeout 
   }
 }
 
-async function measureImage({ path, bytes }: ProbeContent): Promise<Measures> {
+async function measureImage(contentType: string, content: ProbeContent): Promise<Measures> {
+  const { path, bytes } = content
+  if (bytes === undefined) {
+    const size = imageSize(contentType, await content.read(0, imageSizeBytes))
+    if (size) return { ...size, duration: null }
+  }
   const input = bytes ?? path
   if (input === undefined) return unknown
   const sharp = await loadSharp()

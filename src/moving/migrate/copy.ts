@@ -21,7 +21,7 @@ export async function copyBatch(run: MoveRun, files: readonly MoveFile[]): Promi
   const outcomes = new Outcomes(run)
   const looked = await Promise.all(
     files.map((file) =>
-      run.pace
+      run.reading
         .run(() => inspect(run.source, file, run.collection, run.signal))
         .catch((error: unknown) => {
           outcomes.fail(file.path, error)
@@ -30,15 +30,16 @@ export async function copyBatch(run: MoveRun, files: readonly MoveFile[]): Promi
     ),
   )
   const inspected = looked.filter((it) => it !== undefined)
+  const copied = new Map<string, Pick<CopiedFile, 'path' | 'etag'>>()
   try {
     const assets = await place(run, files, inspected, outcomes)
-    const copied: Pick<CopiedFile, 'path' | 'etag'>[] = []
     await Promise.all(
       inspected.map(async (it) => {
         const asset = assets.get(it.file.path)
         if (asset === undefined) return
         try {
-          copied.push({ path: it.file.path, etag: await put(run, it, asset) })
+          const { path } = it.file
+          copied.set(path, { path, etag: await put(run, it, asset) })
           run.progress.passed(it.file.size)
           run.troubles.passed()
         } catch (error) {
@@ -46,9 +47,11 @@ export async function copyBatch(run: MoveRun, files: readonly MoveFile[]): Promi
         }
       }),
     )
-    await catalogue.markCopied(run.move.id, copied)
+    await catalogue.markCopied(run.move.id, [...copied.values()])
   } finally {
-    await Promise.all(inspected.map(({ held }) => held.dispose()))
+    // What was not put may still be on its way out: memory that it lies in is left to the collector.
+    const done = inspected.filter(({ file, held }) => held.bytes === undefined || copied.has(file.path))
+    await Promise.all(done.map(({ held }) => held.dispose()))
   }
   await outcomes.write()
 }
@@ -184,7 +187,7 @@ async function put(run: MoveRun, { held, contentType, ...measures }: Inspected, 
  * What one statement places, and what is in memory together. A row takes a lock of its own on its key until the
  * statement is committed, and a server has 6,400 of those by default for everybody (max_locks_per_transaction).
  */
-const most = { files: 200, bytes: 8 * 1024 * 1024 }
+const most = { files: 100, bytes: 8 * 1024 * 1024 }
 
 /** Files in groups that are worth a statement and may be in memory together. */
 export function* batches(files: readonly MoveFile[]): Generator<MoveFile[], void, undefined> {

@@ -5,6 +5,7 @@ import { join, relative, resolve, sep } from 'node:path'
 import type { FoundFile } from '../../catalogue/index.ts'
 import type { Spooled } from '../../intake/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
+import { type Piece, Slabs } from './slabs.ts'
 import type { MoveSource, Oddity } from './source.ts'
 
 /** Bytes up to which a file is read whole. */
@@ -12,13 +13,11 @@ const inMemory = 1024 * 1024
 const blockSize = 256 * 1024
 /** Entries of a folder that are asked for at a time. */
 const atOnce = 128
-/** Bytes that small files are read into together: a block of its own for each is a burden on memory and on its keeper. */
-const slabSize = 1024 * 1024
 
 /** The files of a folder and of all folders in it. Symbolic links are not followed: they may lead anywhere. */
 export class FolderSource implements MoveSource {
   readonly name: string
-  #slab: Uint8Array = new Uint8Array(0)
+  readonly #slabs = new Slabs()
 
   constructor(folder: string) {
     this.name = resolve(folder)
@@ -72,7 +71,7 @@ export class FolderSource implements MoveSource {
     try {
       const held =
         file.size <= inMemory
-          ? await wholeFile(handle, this.#take(file.size))
+          ? await wholeFile(handle, this.#slabs.take(file.size))
           : await largeFile(handle, place, file, signal)
       if (file.size <= inMemory) await handle.close()
       return held
@@ -80,15 +79,6 @@ export class FolderSource implements MoveSource {
       await handle.close().catch(() => {})
       throw error
     }
-  }
-
-  /** A piece of memory that nobody else has. It is let go of with the others of its slab. */
-  #take(size: number): Uint8Array {
-    if (size > slabSize / 4) return Buffer.allocUnsafeSlow(size)
-    if (size > this.#slab.byteLength) this.#slab = Buffer.allocUnsafeSlow(slabSize)
-    const piece = this.#slab.subarray(0, size)
-    this.#slab = this.#slab.subarray(size)
-    return piece
   }
 
   async peek(file: FoundFile, bytes: number): Promise<Uint8Array> {
@@ -136,7 +126,7 @@ function versionOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${size}-${mtimeNs}-${ctimeNs}`
 }
 
-async function wholeFile(handle: FileHandle, bytes: Uint8Array): Promise<Spooled> {
+async function wholeFile(handle: FileHandle, { bytes, release }: Piece): Promise<Spooled> {
   await fill(handle, bytes, 0)
   return {
     size: bytes.byteLength,
@@ -145,7 +135,7 @@ async function wholeFile(handle: FileHandle, bytes: Uint8Array): Promise<Spooled
     bytes,
     open: () => bytes,
     read: async (offset, length) => bytes.subarray(offset, offset + length),
-    dispose: async () => {},
+    dispose: async () => release(),
   }
 }
 

@@ -62,7 +62,7 @@ const lanes = 3
  * `catalogue_unavailable`; `attempt_superseded` while another process works on the same move.
  */
 export async function migrate(parts: MoveParts, source: MoveSource, options: MigrateOptions): Promise<MigrateResult> {
-  const { collection } = options
+  const { collection, concurrency = 32 } = options
   const { catalogue } = parts
   const move = await openMove(parts, source, options)
   const plan = planFiles(collection, move.options)
@@ -84,7 +84,8 @@ export async function migrate(parts: MoveParts, source: MoveSource, options: Mig
     source,
     collection,
     plan,
-    pace: new Pace({ start: 8, most: options.concurrency ?? 32, bandwidth: options.bandwidth ?? null }),
+    reading: new Pace({ start: 8, most: concurrency, bandwidth: null }),
+    pace: new Pace({ start: 8, most: concurrency, bandwidth: options.bandwidth ?? null }),
     progress: new ProgressMeter(options.onProgress ?? (() => {})),
     troubles: new Troubles(),
     verification: options.verify ?? 'head',

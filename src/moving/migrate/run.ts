@@ -17,6 +17,9 @@ export type MoveRun = {
   readonly source: MoveSource
   readonly collection: Collection
   readonly plan: FilePlan
+  /** Of the source, so that the next batch is read while this one still waits for its turn to be put. */
+  readonly reading: Pace
+  /** Of our own store. */
   readonly pace: Pace
   readonly progress: ProgressMeter
   readonly troubles: Troubles

@@ -26,12 +26,15 @@ export function canonicalHeaders(host: string, headers: Readonly<Record<string, 
   entries.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0))
   let names = ''
   let lines = ''
+  let previous = ''
   for (const [name, value] of entries) {
-    if (names.endsWith(`;${name}`) || names === name) {
+    // Sorted, so that the same name comes twice in a row.
+    if (name === previous) {
       throw new KeepsakeError('invalid_request', `The header ${name} is given twice. Give it once.`)
     }
-    names += names === '' ? name : `;${name}`
+    names += previous === '' ? name : `;${name}`
     lines += `${name}:${value}\n`
+    previous = name
   }
   return { names, lines }
 }
