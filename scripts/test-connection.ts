@@ -9,6 +9,9 @@ import { KeepsakeError } from '../src/index.ts'
 import { testConnection } from '../src/recipes/index.ts'
 import { root } from './manifest.ts'
 
+/** Milliseconds. The doctor takes a minute at most, and a catalogue may have to be made first. */
+const deadline = 180_000
+
 const answer = z.object({
   findings: z.array(
     z.object({ status: z.enum(['pass', 'fail', 'unknown', 'not_offered']), seen: z.string(), fix: z.string() }),
@@ -25,8 +28,8 @@ const { ok, message } = await testConnection({
       only.join(','),
       ...process.argv.slice(2),
     ]
-    const { stdout, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8', timeout: 90_000 })
-    if (stdout === '') throw new KeepsakeError('store_unavailable', stderr.trim())
+    const { stdout, stderr, error } = spawnSync(process.execPath, command, { encoding: 'utf8', timeout: deadline })
+    if (stdout === '') throw new KeepsakeError('store_unavailable', stderr.trim() || (error?.message ?? 'No answer.'))
     return answer.parse(JSON.parse(stdout))
   },
 })

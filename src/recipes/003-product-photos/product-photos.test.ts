@@ -1,9 +1,7 @@
 /** Walks the document 003, section by section. */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -13,7 +11,7 @@ import { apiKey } from '../../../test/support/http.ts'
 import { openTestKeepsake } from '../../../test/support/keepsake.ts'
 import { readAsset, readProblem } from '../../../test/support/service.ts'
 import { resolveConfig } from '../../config/index.ts'
-import { publicPrefixes } from '../../media/index.ts'
+import { KeepsakeError, publicPrefixes } from '../../media/index.ts'
 import { lineage, productPhotos, saveStage, saveThumb, stages, stageUrl, testConnection } from './index.ts'
 
 const secret = 'a-secret-of-the-tests-that-is-long-enough'
@@ -30,11 +28,22 @@ const env = {
 
 describe('product photos', () => {
   let doors: Doors
+  /** While it is true the bucket takes no objects. */
+  let denied = false
+  const refusePut = () => Promise.reject(new KeepsakeError('store_denied', 'The bucket denied s3:PutObject.'))
   let picture: Buffer
   beforeAll(async () => {
     doors = await openDoors({
       extensions: [productPhotos()],
       auth: { apiKeys: [apiKey], jwt: { keys: { secret } } },
+      wrapStore: (store) =>
+        new Proxy(store, {
+          get(target, name) {
+            if (denied && name === 'put') return refusePut
+            const value: unknown = Reflect.get(target, name)
+            return typeof value === 'function' ? value.bind(target) : value
+          },
+        }),
     })
     picture = await sharp({ create: { width: 640, height: 480, channels: 3, background: '#e8b04b' } })
       .png()
@@ -212,8 +221,34 @@ describe('product photos', () => {
     const before = await doors.objects()
     expect(await testConnection(doors.keepsake)).toEqual({ ok: true, message: '✅ S3 connection successful!' })
     expect(await doors.objects()).toEqual(before)
-    const refused = { doctor: () => Promise.reject(new Error('no')) }
-    expect((await testConnection(refused)).message).toMatch(/^❌ S3 connection failed: /)
+    denied = true
+    const { ok, message } = await testConnection(doors.keepsake)
+    denied = false
+    expect(ok).toBe(false)
+    expect(message).toMatch(/^❌ S3 connection failed: \S.+/)
+    const broken = { doctor: () => Promise.reject(new KeepsakeError('stopping', 'This process is stopping.')) }
+    expect((await testConnection(broken)).message).toBe('❌ S3 connection failed: This process is stopping.')
+  })
+
+  it('has a script that says so, and whose exit code tells too (step 7)', async () => {
+    const script = resolve(import.meta.dirname, '../../../scripts/test-connection.ts')
+    const run = (url: string) =>
+      promisify(execFile)(process.execPath, [script, '--url', url], {
+        env: { PATH: process.env.PATH, KEEPSAKE_API_KEY: apiKey },
+      })
+    expect((await run(doors.api.url)).stdout).toBe('✅ S3 connection successful!\n')
+    denied = true
+    const failing = run(doors.api.url)
+    await expect(failing).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^❌ S3 connection failed: \S.+\n$/),
+    })
+    denied = false
+    // Nobody listens there.
+    await expect(run('http://127.0.0.1:9')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^❌ S3 connection failed: \S.+/),
+    })
   })
 })
 
@@ -245,23 +280,4 @@ it('the environment of the document is honoured as it stands (step 6)', () => {
     credentials: { accessKeyId: 'AKIAIOSFODNN7EXAMPLE' },
   })
   expect(urls).toEqual({ expiresIn: 3600, baseUrl: 'https://product-photos-ai.s3.us-east-1.amazonaws.com' })
-})
-
-it('the script tests the connection as the environment says, and its exit code tells too (step 7)', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'keepsake-connection-'))
-  const run = promisify(execFile)
-  const script = resolve(import.meta.dirname, '../../../scripts/test-connection.ts')
-  const start = (more: Record<string, string>) =>
-    run(process.execPath, [script], { cwd: dir, env: { PATH: process.env.PATH, KEEPSAKE_DATA_DIR: dir, ...more } })
-  try {
-    expect((await start({})).stdout).toBe('✅ S3 connection successful!\n')
-    // Nobody listens there.
-    const failing = start({ ...env, S3_ENDPOINT: 'http://127.0.0.1:9' })
-    await expect(failing).rejects.toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^❌ S3 connection failed: .+\n$/),
-    })
-  } finally {
-    await rm(dir, { recursive: true })
-  }
 })
