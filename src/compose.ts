@@ -37,7 +37,7 @@ export type KeepsakeParts = {
   readonly local?: LocalStore | null
   /** A copy of the bucket elsewhere. Default: none. */
   readonly replica?: ObjectStore | null
-  /** Seconds between looks at what fell back. Default: 5. */
+  /** Seconds between looks at what fell back; 0 for none beside the sweep's. Default: 5. */
   readonly promoteEvery?: number
   /** Where the store's objects lie. */
   readonly bucketPlace: PrimaryPlace
