@@ -45,7 +45,7 @@ export type KeepsakeParts = {
   readonly replica?: ObjectStore | null
   /** How the replica is kept. Default: copied by Keepsake, deletes follow after a week. */
   readonly replication?: ReplicaSettings
-  /** Seconds between looks at what fell back. Default: 5. */
+  /** Seconds between looks at what fell back; 0 for none beside the sweep's. Default: 5. */
   readonly promoteEvery?: number
   readonly jobs: Jobs
   readonly fetch: GuardedFetch

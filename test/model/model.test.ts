@@ -33,11 +33,28 @@ const overtakenBytes = (after: number): Step[] => [
   { at: 'jump', seconds: 31 },
 ]
 
+/** A sweep looks and deletes while a copy is in the bucket and its row does not say so yet. */
+const sweptBeside = (after: number): Step[] => [
+  { at: 'outage', down: true },
+  {
+    at: 'acts',
+    acts: [{ do: 'import', owner: 0, content: 0, idempotency: null, source: 'bytes' }],
+    faults: [],
+  },
+  { at: 'outage', down: false },
+  {
+    at: 'acts',
+    acts: [{ do: 'promote' }, { do: 'overtake', after }],
+    faults: [{ method: 'finishPromotion', fault: 'slow', times: 1 }],
+  },
+]
+
 test('what once broke an invariant does not do so again', async () => {
   const subject = await loadSubject(resolve(root, 'src'))
   const database = await subject.openPglite({ dir: 'memory' })
   try {
     for (let after = 0; after < 60; after += 4) await runSequence(subject, database, overtakenBytes(after))
+    for (let after = 0; after < 20; after += 10) await runSequence(subject, database, sweptBeside(after))
   } finally {
     await database.close()
   }

@@ -149,7 +149,7 @@ export class World {
     this.keepsake = await composeKeepsake({
       catalogue,
       store,
-      ...(this.#fallsBack ? { local: { place, store: local, requireRoom: async () => {} }, promoteEvery: 30 } : {}),
+      ...(this.#fallsBack ? { local: { place, store: local, requireRoom: async () => {} }, promoteEvery: 0 } : {}),
       location: { bucket: 'memory', region: 'us-east-1', endpoint: null, embedded: false },
       openBucket: async () => store,
       jobs,

@@ -30,9 +30,9 @@ export class LocalUpkeep {
     })
   }
 
-  /** Goes on until {@link stop}. Does nothing where there is no local store. */
+  /** Goes on until {@link stop}. Does nothing where there is no local store, or where it is not to look by itself. */
   start(): void {
-    if (this.#parts.stores.local !== null) this.#loop ??= this.#run()
+    if (this.#parts.stores.local !== null && this.#parts.promoteEvery !== 0) this.#loop ??= this.#run()
   }
 
   async stop(): Promise<void> {
