@@ -22,6 +22,14 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   './testing': ['describeObjectStore'],
 }
 
+/** Pages whose TypeScript is a user's, on a server. */
+const documents = [
+  'README.md',
+  'docs/extensions.md',
+  'src/recipes/002-generations/README.md',
+  'src/recipes/003-product-photos/README.md',
+]
+
 const manifest = readManifest()
 const bin = (name: string) => join(root, 'node_modules/.bin', name)
 const temp = mkdtempSync(join(tmpdir(), 'keepsake-package-'))
@@ -99,8 +107,7 @@ function compile(): void {
     ...doors.flatMap((door, index) => (documented[door] ?? []).map((name) => `void door${index}.${name}`)),
   ]
   writeFileSync(join(temp, 'consumer.ts'), consumer.join('\n'))
-  writeSnippets('README.md', temp)
-  writeSnippets('docs/extensions.md', temp)
+  for (const document of documents) writeSnippets(document, temp)
   writeFileSync(
     join(temp, 'tsconfig.json'),
     JSON.stringify({
@@ -134,7 +141,10 @@ function compile(): void {
 /** Every block of TypeScript in a page of the documentation, each as a module of its own. */
 function writeSnippets(document: string, folder: string): void {
   const text = readFileSync(join(root, document), 'utf8')
-  const name = document.replace(/^.*\/|\.md$/g, '').toLowerCase()
+  const name = document
+    .replace(/\.md$/, '')
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .toLowerCase()
   for (const [index, [, type, code]] of [...text.matchAll(/^```(tsx?)\n([\s\S]*?)^```$/gm)].entries())
     writeFileSync(join(folder, `snippet-${name}-${index + 1}.${type}`), `${code}\nexport {}\n`)
 }

@@ -11,11 +11,12 @@ import {
   KeepsakeError,
   normalizeAttribute,
 } from './media/index.ts'
-import type { Stores } from './stores/index.ts'
+import { isStoreFailure, type ObjectContent, type Stores } from './stores/index.ts'
 import {
   type AssetChanges,
   changeRetention,
   finishDelete,
+  type Replica,
   type Report,
   type ReportRequest,
   report,
@@ -29,6 +30,7 @@ export type VerbParts = {
   readonly intake: Intake
   readonly uploads: Uploads
   readonly delivery: Delivery
+  readonly replica: Replica
   readonly collections: ReadonlyMap<string, Collection>
   readonly logger: Logger
 }
@@ -170,8 +172,22 @@ export class BoundVerbs implements Verbs {
       throw new KeepsakeError('asset_not_stored', `The asset is ${record.state}, so there is nothing to read.`)
     }
     const asset = await this.#present(record)
-    const { body } = await this.#parts.stores.of(record.store).get(record.key)
+    const { body } = await this.#open(record, record.key)
     return { asset, body }
+  }
+
+  /** Where the bucket fails, or has lost it, a copy will do. */
+  async #open({ store }: AssetRecord, key: string): Promise<ObjectContent> {
+    const { catalogue, stores } = this.#parts
+    const { replica } = stores
+    try {
+      return await stores.of(store).get(key)
+    } catch (error) {
+      const isLost = isStoreFailure(error) || KeepsakeError.is(error, 'object_missing')
+      if (replica === null || store !== 'primary' || !isLost) throw error
+      if (!(await catalogue.copiedKeys(replica.name, [key])).has(key)) throw error
+      return replica.get(key)
+    }
   }
 
   audit(filter: Partial<AuditFilter> = {}) {

@@ -14,10 +14,14 @@ import {
   Courier,
   cleanUp,
   createReconcile,
+  createReplica,
   createWebhooks,
   LocalUpkeep,
   Promoter,
+  type ReplicaSettings,
+  Replicator,
   rebuild,
+  replicaSource,
   scheduledWork,
   settle,
   sweep,
@@ -26,27 +30,31 @@ import {
   verify,
   type WebhookEndpoint,
 } from './upkeep/index.ts'
-import type { Keepsake, PartHealth, PrimaryPlace } from './verbs.ts'
+import type { BucketLocation, Keepsake, PartHealth } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
 export type KeepsakeParts = {
   readonly catalogue: Catalogue
   /** The bucket. */
   readonly store: ObjectStore
+  /** Where the store's objects lie. */
+  readonly location: BucketLocation
   /** What is fallen back to while the bucket fails. Default: nothing. */
   readonly local?: LocalStore | null
   /** A copy of the bucket elsewhere. Default: none. */
   readonly replica?: ObjectStore | null
+  /** How the replica is kept. Default: copied by Keepsake, deletes follow after a week. */
+  readonly replication?: ReplicaSettings
   /** Seconds between looks at what fell back. Default: 5. */
   readonly promoteEvery?: number
-  /** Where the store's objects lie. */
-  readonly bucketPlace: PrimaryPlace
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
   readonly clock: Clock
   readonly collections: ReadonlyMap<string, Collection>
   /** A folder for imports that are too large for memory. */
   readonly spoolDir: string
+  /** A folder for the manifests of scheduled scans. Default: `spoolDir`. */
+  readonly manifestDir?: string
   readonly logger: Logger
   /** Seconds a link lives where the caller does not say. */
   readonly expiresIn: number
@@ -81,10 +89,13 @@ const drainSeconds = 7
 /** Puts the parts together: intake -> stores and catalogue -> delivery, with upkeep beside them. */
 export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   refusePublicWithoutAddress(given)
-  const { endpoints, courier, catalogue } = openWebhooks(given)
-  const { store: bucket, local = null, replica = null, clock } = given
-  const stores = createStores({ primary: bucket, local, replica, clock })
-  const parts = { ...given, catalogue, stores, store: stores.primary }
+  const { store: bucket, local = null, replica: copy = null, clock } = given
+  const stores = createStores({ primary: bucket, local, replica: copy, clock })
+  const { endpoints, courier, catalogue: told } = openWebhooks(given)
+  const replicator = new Replicator({ ...given, stores })
+  const catalogue = copy === null ? told : announcing(told, () => replicator.wake())
+  const replica = createReplica({ ...given, catalogue, stores })
+  const parts = { ...given, catalogue, stores, store: stores.primary, replica }
   const { jobs, collections } = parts
   const intake = new Intake(parts)
   const uploads = new Uploads(parts)
@@ -119,6 +130,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     for (const { name, cron, work } of scheduledWork(parts, parts.schedules ?? {})) {
       await jobs.schedule(name, cron, work)
     }
+    replicator.start()
     localUpkeep.start()
   } catch (error) {
     await courier.stop(0)
@@ -137,7 +149,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     // Imports first: what they put off goes to the queue; then the queue; then what both stand on.
     await drain(grace)
     await jobs.stop()
-    await courier.stop(courierGrace)
+    await Promise.all([courier.stop(courierGrace), replicator.stop()])
     await stores.close()
     await parts.release()
   }
@@ -162,8 +174,9 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     as,
     moving: createMoving(parts),
     collections,
-    place: parts.bucketPlace,
-    reconcile: createReconcile(parts),
+    place: parts.location,
+    reconcile: createReconcile({ ...parts, recoverySources: replicaSource(parts) }),
+    replica,
     check: () => checkParts(given, stores),
     doctor: (options) => doctor.run(options),
     countByState: () => catalogue.countByState(),

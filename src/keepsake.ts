@@ -56,7 +56,7 @@ export async function openKeepsake(
     return { keepsake: { ...composed, handler: (options) => lazyHandler(composed, config, options) }, folder }
   } catch (error) {
     await parts.jobs.stop().catch(() => {})
-    await parts.store.close()
+    await Promise.all([parts.store.close(), parts.replica?.close()])
     await parts.release()
     throw error
   }

@@ -9,7 +9,7 @@ import {
 } from './catalogue/index.ts'
 import { systemClock } from './clock.ts'
 import type { KeepsakeParts } from './compose.ts'
-import type { EmbeddedS3Config, FallbackConfig, ResolvedConfig, S3Config } from './config/index.ts'
+import type { EmbeddedS3Config, FallbackConfig, ReplicaConfig, ResolvedConfig, S3Config } from './config/index.ts'
 import { type DataFolder, openDataFolder, preferredPort } from './data-folder/index.ts'
 import type { BucketPlace } from './doctor/index.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
@@ -76,6 +76,8 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     opened(store, () => store.close())
     const local = fallback && (await openFallback(fallback, config, folder, closers))
     if (local) opened(local.store, () => local.store.close())
+    const replica = config.replica && (await openReplica(config.replica))
+    if (replica) opened(replica, () => replica.close())
     // Last: whoever composes the parts stops the queue, and nothing may fail in between.
     const queue = queueDatabase(database, config)
     const jobs = await createJobs({
@@ -88,18 +90,21 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       catalogue: createCatalogue(database),
       store,
       local,
-      bucketPlace: {
+      location: {
         bucket: place.bucket,
         region: place.region,
         endpoint: place.endpoint,
         embedded: config.objectStore.kind === 'embedded',
       },
       openBucket: open,
+      replica,
+      ...(config.replica === null ? {} : { replication: config.replica }),
       jobs,
       fetch,
       clock: systemClock,
       collections: config.collections,
       spoolDir: folder.spool,
+      manifestDir: folder.path('reconcile'),
       logger,
       uploads: config.uploads,
       expiresIn: config.urls.expiresIn,
@@ -226,6 +231,21 @@ async function openBucket(
   }
 }
 
+/** By a name that tells it from every other: what is known of one says nothing of another. */
+function openReplica(config: ReplicaConfig): Promise<ObjectStore> {
+  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, profile } = config
+  return openS3Store({
+    bucket,
+    region,
+    ...(endpoint === null ? {} : { endpoint }),
+    ...(publicEndpoint === null ? {} : { publicEndpoint }),
+    forcePathStyle,
+    ...(provider === null ? {} : { provider }),
+    credentials: credentialsOf(config, profile),
+    name: `s3://${bucket} (${endpoint ?? region})`,
+  })
+}
+
 function credentialsOf({ credentials }: S3Config, profile: string | null): Credentials | CredentialsProvider {
   if (!credentials) return awsCredentials(profile === null ? {} : { profile })
   return {
@@ -257,7 +277,8 @@ export async function startStore(
     credentials,
     buckets: [store.bucket],
     origins: config.http.corsOrigins,
-    publicPrefixes: publicPrefixes(config.collections.values()),
+    // What fell back is read by signed links alone.
+    publicPrefixes: place === mainPlace ? publicPrefixes(config.collections.values()) : [],
   }
   const server = await startEmbeddedS3({ ...options, port })
     .catch((error: unknown) => {

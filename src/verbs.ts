@@ -23,6 +23,7 @@ import type {
   RebuildRequest,
   RebuildResult,
   Reconcile,
+  Replica,
   Report,
   ReportRequest,
   UpkeepRunOptions,
@@ -163,6 +164,16 @@ export type PartHealth = {
   readonly message?: string
 }
 
+/** Where the primary store's objects lie. Nothing in it is a secret. */
+export type BucketLocation = {
+  readonly bucket: string
+  readonly region: string
+  /** The address of an S3 that is not AWS's own; null for AWS. */
+  readonly endpoint: string | null
+  /** Whether it is the embedded S3, in this installation's own data folder. */
+  readonly embedded: boolean
+}
+
 /** Where Keepsake stands with its bucket. */
 export type FallbackState = {
   /** The bucket's circuit; null where there is nothing to fall back to. */
@@ -173,16 +184,6 @@ export type FallbackState = {
   readonly local: readonly LocalFacts[]
 }
 
-/** Where the primary store's objects lie. Nothing in it is a secret. */
-export type PrimaryPlace = {
-  readonly bucket: string
-  readonly region: string
-  /** The address of an S3 that is not AWS's own; null for AWS. */
-  readonly endpoint: string | null
-  /** Whether it is the embedded S3, in this installation's own data folder. */
-  readonly embedded: boolean
-}
-
 /**
  * A running Keepsake. Its own verbs act as the service: any owner. Use {@link as} to act for one.
  */
@@ -190,13 +191,15 @@ export interface Keepsake extends Verbs {
   readonly collections: ReadonlyMap<string, Collection>
 
   /** Where the primary store's objects lie. */
-  readonly place: PrimaryPlace
+  readonly place: BucketLocation
 
   /** The same verbs bound to an actor: a user sees and makes only what is its own. */
   as(actor: Actor): Verbs
 
   /** Compares bucket and catalogue both ways, and puts right what is wrong. */
   readonly reconcile: Reconcile
+  /** The copy of the bucket elsewhere. */
+  readonly replica: Replica
   /** Existing media on its way in: a folder, or another bucket. */
   readonly moving: Moving
 

@@ -14,6 +14,7 @@ import type { PromotionQueries } from './promotions.ts'
 import type { RebuildQueries } from './rebuild.ts'
 import type { ReconcileQueries } from './reconcile.ts'
 import type { ReplaceQueries } from './replace.ts'
+import type { ReplicaQueries } from './replicas.ts'
 import type { ReportQueries } from './report.ts'
 import type { RetentionQueries } from './retention.ts'
 import type { UploadQueries } from './uploads.ts'
@@ -193,7 +194,8 @@ export interface Catalogue
     RebuildQueries,
     ReconcileQueries,
     MoveQueries,
-    PromotionQueries {
+    PromotionQueries,
+    ReplicaQueries {
   /**
    * Inserts `pending`, attempt 1, in one transaction with the quota check and the idempotency key. `replayed` is true
    * where the same owner sent the same request under the same key before: the asset is then that one.

@@ -8,6 +8,7 @@ import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { rebuildQueries } from './rebuild.ts'
 import { reconcileQueries } from './reconcile.ts'
 import { replaceQueries } from './replace.ts'
+import { replicaQueries } from './replicas.ts'
 import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { retentionQueries } from './retention.ts'
@@ -51,5 +52,6 @@ export function createCatalogue(database: Database): Catalogue {
     ...webhookQueries(database),
     ...moveQueries(database),
     ...promotionQueries(database),
+    ...replicaQueries(database),
   }
 }

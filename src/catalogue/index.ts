@@ -59,6 +59,7 @@ export type {
   SuspectRow,
 } from './reconcile.ts'
 export { rowFlags } from './reconcile.ts'
+export type { ReplicaCursor, ReplicaFacts, ReplicaQueries } from './replicas.ts'
 export type { ReportCounts, ReportGroup, ReportGroupCounts, ReportPage, ReportQueries, ReportQuery } from './report.ts'
 export type { CleanupScope, OldAsset, OldAssets, RetentionChange } from './retention.ts'
 export type { Database, Sql, SqlResult } from './sql.ts'

@@ -174,17 +174,6 @@ export interface ReconcileQueries {
   finishRestore(key: string, attempt: number, actor: Actor): Promise<boolean>
   getQuarantined(key: string): Promise<QuarantineEntry | undefined>
   quarantined(after: string, limit: number): Promise<readonly QuarantineEntry[]>
-
-  /**
-   * Notes a stored asset's health, with an audit row (`asset.missing`, `asset.corrupt`, `asset.recovered`). Fence:
-   * stored, attempt. False where it was so already.
-   */
-  noteHealth(
-    asset: { readonly id: string; readonly attempt: number },
-    health: AssetHealth,
-    detail: Readonly<Record<string, string | number>>,
-    actor: Actor,
-  ): Promise<boolean>
 }
 
 const scanRow = z
@@ -402,21 +391,6 @@ with changed as (
 )
 select key from changed`
 
-const healthActions: Readonly<Record<AssetHealth, string>> = {
-  missing: 'asset.missing',
-  corrupt: 'asset.corrupt',
-  ok: 'asset.recovered',
-}
-const noteHealthText = `
-with changed as (
-  update keepsake.assets a set health = $5 where a.id = $1 and a.attempt = $2 and a.state = 'stored' and a.health <> $5
-  returning a.id, a.owner, a.collection
-), audited as (
-  insert into keepsake.audit (action, asset, owner, collection, actor, request_id, detail)
-  select $6, id, owner, collection, $3::text, $4::text, $7::jsonb from changed
-)
-select id from changed`
-
 const totalsText = `
 select coalesce(sum(objects), 0)::bigint as objects, coalesce(sum(bytes), 0)::bigint as bytes,
   coalesce(sum(rows), 0)::bigint as rows, coalesce(sum(reserved), 0)::bigint as reserved
@@ -595,15 +569,5 @@ export function reconcileQueries(database: Database): ReconcileQueries {
         `select ${entryColumnsOf('q')} from keepsake.quarantine q where q.key > $1 order by q.key limit $2`,
         [after, limit],
       ),
-    noteHealth: ({ id, attempt }, health, detail, actor) =>
-      changed(noteHealthText, [
-        id,
-        attempt,
-        actorName(actor),
-        actor.requestId ?? null,
-        health,
-        healthActions[health],
-        JSON.stringify(detail),
-      ]),
   }
 }

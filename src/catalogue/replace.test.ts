@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { databases, moveClock, type OpenedDatabase, reservation } from '../../test/support/databases.ts'
 import type { AssetRecord } from '../media/index.ts'
@@ -97,6 +98,18 @@ describe.each(databases)('one at a time, on $name', ({ open }) => {
     expect(await confirm(await keyed({ attributes: {} }, 2))).toMatchObject({ deleting: [others[3]?.id] })
   })
 
+  it('attributes that only came with the bytes count', async () => {
+    const [avatar, cover, late] = [await keyed(), await keyed({ attributes: { role: 'cover' } }, 1), await keyed({}, 2)]
+    await confirm(avatar)
+    await confirm(cover)
+    const known = { ...content, attributes: { role: 'cover' } }
+    expect(await catalogue.confirmReplacing(late.id, 1, known, ['role'], service)).toMatchObject({
+      asset: { state: 'stored', attributes: { role: 'cover' } },
+      deleting: [cover.id],
+    })
+    expect(await standing()).toEqual([late.id, avatar.id])
+  })
+
   it('by no attribute, an owner has one in the collection', async () => {
     const [first, second] = [await keyed(), await keyed({ attributes: { role: 'cover' } }, 1)]
     await confirm(first, [])
@@ -113,5 +126,56 @@ describe.each(databases)('one at a time, on $name', ({ open }) => {
       asset: undefined,
       deleting: [],
     })
+  })
+
+  it('whatever is confirmed, deleted and failed in whatever order, the last one that was confirmed stands', async () => {
+    const calls = fc.array(
+      fc.record({ verb: fc.constantFrom('confirm', 'confirm', 'confirm', 'delete', 'fail'), asset: fc.nat(4) }),
+      { minLength: 1, maxLength: 12 },
+    )
+    const problem = { code: 'source_gone', message: 'Gone.' }
+    const property = fc.asyncProperty(calls, fc.boolean(), async (made, together) => {
+      owner = `owner-${randomUUID()}`
+      const assets: AssetRecord[] = []
+      for (let turn = 0; turn < 5; turn += 1) assets.push(await keyed({ reservedBytes: 20 }, turn))
+      const states = assets.map(() => 'pending')
+      const work = made.map(({ verb, asset: n }) => async () => {
+        const asset = assets[n]
+        if (asset === undefined) return
+        if (verb === 'confirm') await confirm(asset)
+        if (verb === 'fail') await catalogue.fail(asset.id, asset.attempt, problem, service)
+        if (verb === 'delete') await catalogue.beginDelete(asset.id, 30, service)
+      })
+      if (together) await Promise.all(work.map((call) => call()))
+      else {
+        for (const [turn, call] of work.entries()) {
+          await call()
+          const { verb, asset: n } = made[turn] ?? { verb: '', asset: 0 }
+          if (verb === 'delete') states[n] = 'deleting'
+          if (verb === 'fail' && states[n] === 'pending') states[n] = 'failed'
+          if (verb !== 'confirm' || states[n] !== 'pending') continue
+          const before = states.indexOf('stored')
+          if (before > n) states[n] = 'deleting'
+          else {
+            if (before !== -1) states[before] = 'deleting'
+            states[n] = 'stored'
+          }
+        }
+      }
+      const now = await Promise.all(assets.map(({ id }) => catalogue.get(id, { role: 'system' })))
+      if (!together) expect(now.map((asset) => asset?.state)).toEqual(states)
+      expect(now.filter((asset) => asset?.state === 'stored').length).toBeLessThanOrEqual(1)
+      const only = new Set(made.map(({ verb }) => verb))
+      if (only.size === 1 && only.has('confirm')) {
+        expect(await standing()).toEqual([assets[Math.max(...made.map(({ asset: n }) => n))]?.id])
+      }
+      const { rows } = await opened.database.service.query(
+        `select u.bytes = (select sum(counted) from keepsake.assets a where a.owner = u.owner) as exact
+        from keepsake.usage u where u.owner = $1`,
+        [owner],
+      )
+      expect(rows).toEqual([{ exact: true }])
+    })
+    await fc.assert(property, { numRuns: 20 })
   })
 })

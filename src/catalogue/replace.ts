@@ -37,7 +37,8 @@ export function replaceQueries(database: Database): ReplaceQueries {
     async confirmReplacing(id, attempt, content, replaceBy, actor) {
       if (!isAssetId(id)) return nothing
       return database.serviceTransaction(async (sql) => {
-        const [mine] = parseRows(mineRow, (await sql.query(mineText, [id, attempt, replaceBy])).rows)
+        const attributes = content.attributes === undefined ? null : JSON.stringify(content.attributes)
+        const [mine] = parseRows(mineRow, (await sql.query(mineText, [id, attempt, replaceBy, attributes])).rows)
         if (mine === undefined) return nothing
         const place = [mine.collection, mine.owner, JSON.stringify(mine.place)]
         // Two that take the same place wait for each other; the next statement sees what the first one left.
@@ -65,11 +66,11 @@ const lease = 30
 const idRow = z.strictObject({ id: z.string() })
 
 /** The place of an asset: the attributes that count, with null for one that it has not. */
-const placeOf = (alias: string, names: string) =>
-  `coalesce((select jsonb_object_agg(name, ${alias}.attributes -> name) from unnest(${names}::text[]) as name), '{}')`
+const placeOf = (attributes: string, names: string) =>
+  `coalesce((select jsonb_object_agg(name, ${attributes} -> name) from unnest(${names}::text[]) as name), '{}')`
 
 const mineText = `
-select m.collection, m.owner, m.created_at, ${placeOf('m', '$3')} as place from keepsake.assets m
+select m.collection, m.owner, m.created_at, ${placeOf('coalesce($4::jsonb, m.attributes)', '$3')} as place from keepsake.assets m
 where m.id = $1 and m.attempt = $2 and m.state = 'pending' and m.key is not null`
 const mineRow = z.strictObject({
   collection: z.string(),
@@ -86,7 +87,7 @@ const lockText =
 const standingText = `
 select a.id, (a.created_at, a.id) > ($5::timestamptz, $6::uuid) as newer from keepsake.assets a
 where a.state = 'stored' and a.collection = $1 and a.owner = $2
-  and a.attributes @> jsonb_strip_nulls($3::jsonb) and ${placeOf('a', '$4')} = $3::jsonb
+  and a.attributes @> jsonb_strip_nulls($3::jsonb) and ${placeOf('a.attributes', '$4')} = $3::jsonb
 order by newer desc, a.created_at desc, a.id desc`
 const standingRow = z.strictObject({ id: z.string(), newer: z.boolean() })
 

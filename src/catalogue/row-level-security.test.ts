@@ -123,6 +123,9 @@ describe.each(databases)('row-level security on $name', ({ open }) => {
     ['see retired keys', 'select * from keepsake.retired_keys', 'refused'],
     ['see the installation', 'select * from keepsake.installation', 'refused'],
     ['make a table', 'create table keepsake.mine (x int)', 'refused'],
+    ['delete as the service', `select keepsake.begin_delete(id, 'service') from keepsake.assets`, 'refused'],
+    ['describe as the service', `select keepsake.describe(id, 'x', null, 'service') from keepsake.assets`, 'refused'],
+    ['see what extensions there are', 'select * from keepsake.extensions', 'refused'],
   ])('does not let raw SQL of a user %s', async (_, text, outcome) => {
     const before = await catalogue.list({ limit: 100 }, service)
     const done = raw('alice', text).then(

@@ -33,7 +33,7 @@ export const retire = `insert into keepsake.retired_keys (key, store, asset)
   where old.key is not null and old.key is distinct from changed.key
   on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at`
 
-/** As {@link retire}, for the key that a plain upload's client writes to. */
+/** The same for the key that an upload's client wrote to, where that is another one. */
 export const retireInbox = `insert into keepsake.retired_keys (key, store, asset)
   select old.inbox, old.store, old.id from old join changed on changed.id = old.id where old.inbox is not null
   on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at`

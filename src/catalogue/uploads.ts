@@ -36,13 +36,7 @@ export interface UploadQueries {
   moveUpload(
     id: string,
     attempt: number,
-    to: {
-      readonly key: string
-      /** Where its client puts the bytes of a plain one. */
-      readonly inbox: string | null
-      readonly store: StorePlace
-      readonly lease: number
-    },
+    to: { readonly key: string; readonly store: StorePlace; readonly inbox: string | null; readonly lease: number },
     actor: Actor,
   ): Promise<AssetRecord | undefined>
 
@@ -61,7 +55,7 @@ export function uploadQueries(database: Database): UploadQueries {
     extendUpload: (id, attempt, { seconds, parts }, actor) =>
       changed(extendText, id, [attempt, seconds, parts, actorName(actor), actor.requestId ?? null]),
     holdUpload: (id, attempt, lease) => changed(holdText, id, [attempt, lease]),
-    moveUpload: (id, attempt, { key, inbox, store, lease }, actor) =>
+    moveUpload: (id, attempt, { key, store, inbox, lease }, actor) =>
       changed(moveText, id, [attempt, actorName(actor), actor.requestId ?? null, key, store, lease, inbox]),
     async beginAbort(id, lease, actor) {
       if (!isAssetId(id)) return undefined

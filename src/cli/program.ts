@@ -5,6 +5,7 @@ import { createCommands } from './commands/commands.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addMovingCommands } from './commands/moving.ts'
 import { addReconcileCommands } from './commands/reconcile.ts'
+import { addReplicaCommands } from './commands/replica.ts'
 import { addReportCommands } from './commands/report.ts'
 import { addServingCommands } from './commands/serving.ts'
 import { addVerifyCommands } from './commands/verify.ts'
@@ -53,6 +54,7 @@ export function createProgram(io: Io, version: string, done: (exitCode: ExitCode
   addVerifyCommands(commands)
   addWebhookCommands(commands)
   addReconcileCommands(commands)
+  addReplicaCommands(commands)
   addDoctorCommand(commands)
   addMovingCommands(commands)
   addServingCommands(commands)

@@ -47,7 +47,10 @@ export type BucketSettings = {
   readonly env?: 'dev' | 'prod'
   /** The twelve digits of the AWS account. Default: that of the credentials. */
   readonly account?: string
-  /** Whose pages may upload and read: `https://app.example`, `https://*.app.example`. In prod https only, and never `*`. */
+  /**
+   * Whose pages may upload and read: `https://app.example`, `https://*.app.example`. In prod https only, and never `*`.
+   * Default: those of `http.corsOrigins`, in prod as far as they are https.
+   */
   readonly origins?: readonly string[]
   /** What the app's own IAM policy is held to, such as `ai-generated/`. Default: the whole bucket. */
   readonly prefixes?: readonly string[]

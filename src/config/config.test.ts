@@ -40,6 +40,7 @@ describe('without any setting', () => {
       imports: { allowHosts: [], allowHttp: false, giveUpAfter: 86_400 },
       urls: { expiresIn: 3600, baseUrl: null },
       http: { port: 8000, host: '127.0.0.1', apiKey: null, jwt: null },
+      fallback: null,
       webhooks: { endpoints: [], allowHosts: [] },
       upkeep: {},
       logLevel: 'info',
@@ -52,6 +53,35 @@ describe('without any setting', () => {
   test('empty texts count as not set', () => {
     const env = Object.fromEntries([...settingNames, ...Object.keys(aliases)].map((name) => [name, ' ']))
     expect(readEnvironment(env)).toEqual({})
+  })
+})
+
+describe('what is fallen back to', () => {
+  const fallbackOf = (env: Record<string, string>) => resolveConfig({ env: { ...aws, ...env } }).fallback
+
+  test('is nothing unless it is asked for', () => {
+    expect(fallbackOf({ KEEPSAKE_FALLBACK: 'false', KEEPSAKE_FALLBACK_PORT: '9000' })).toBeNull()
+    expect(fallbackOf({ KEEPSAKE_FALLBACK: 'true' })).toEqual({ port: null, publicEndpoint: null, minFree: 2 ** 30 })
+    const all = { KEEPSAKE_FALLBACK_PORT: '9000', KEEPSAKE_FALLBACK_MIN_FREE: '5 GiB' }
+    const publicEndpoint = 'https://media.example'
+    expect(
+      fallbackOf({ KEEPSAKE_FALLBACK: 'true', ...all, KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT: publicEndpoint }),
+    ).toEqual({ port: 9000, publicEndpoint, minFree: 5 * 2 ** 30 })
+    expect(
+      resolveConfig({ env: aws, config: { fallback: { enabled: true, minFree: '1 MiB' } } }).fallback,
+    ).toMatchObject({
+      minFree: 2 ** 20,
+    })
+  })
+
+  test('is warned of where it has no effect, or where nobody could reach it', () => {
+    expect(resolveConfig({ env: { KEEPSAKE_FALLBACK: 'true' } }).warnings).toEqual([
+      expect.stringContaining('no effect'),
+    ])
+    const open = { ...aws, KEEPSAKE_FALLBACK: 'true', HOST: '0.0.0.0' }
+    expect(resolveConfig({ env: open }).warnings).toEqual([
+      expect.stringContaining('KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT'),
+    ])
   })
 })
 
@@ -73,6 +103,17 @@ describe('how the bucket is to be set up', () => {
       retention: { 'other/': 5 },
       logging: true,
     })
+  })
+
+  test('lets those pages in that may call the API, in prod over https alone, unless it says others', () => {
+    const corsOrigins = ['https://app.example', 'http://localhost:5173']
+    const originsOf = (config: KeepsakeConfig) => resolveConfig({ env: {}, config }).bucket.origins
+    const s3 = { bucket: 'media' }
+    expect(originsOf({ http: { corsOrigins } })).toEqual(corsOrigins)
+    expect(originsOf({ http: { corsOrigins }, s3 })).toEqual(['https://app.example'])
+    expect(originsOf({ http: { corsOrigins }, s3, bucket: { env: 'dev' } })).toEqual(corsOrigins)
+    expect(originsOf({ http: { corsOrigins }, s3, bucket: { origins: [] } })).toEqual([])
+    expect(originsOf({ s3 })).toBeUndefined()
   })
 
   test('is refused where it is none, by its name', () => {
@@ -383,6 +424,57 @@ describe('CloudFront', () => {
     const { message } = errorOf(() => resolved(more))
     expect(message).toContain(why)
     expect(message).not.toContain('nobody-may-see')
+  })
+})
+
+describe('a replica', () => {
+  const resolved = (more: Record<string, string>, config: KeepsakeConfig = {}) =>
+    resolveConfig({ env: { ...aws, ...more }, config }).replica
+
+  test('is none until it is named', () => {
+    expect(resolved({})).toBeNull()
+  })
+
+  test('in another region of AWS shares the credentials of the bucket', () => {
+    const replica = resolved({ KEEPSAKE_REPLICA_BUCKET: 'media-copy', KEEPSAKE_REPLICA_REGION: 'eu-west-1' })
+    expect(replica).toMatchObject({
+      ...{ bucket: 'media-copy', region: 'eu-west-1', endpoint: null, deleteAfter: 604_800, copiedBy: 'keepsake' },
+      credentials: { accessKeyId: 'AKIAEXAMPLE' },
+    })
+  })
+
+  test('at another provider does not', () => {
+    const env = {
+      KEEPSAKE_REPLICA_BUCKET: 'media',
+      KEEPSAKE_REPLICA_ENDPOINT: 'https://s3.eu-central-003.backblazeb2.com',
+      KEEPSAKE_REPLICA_DELETE_AFTER: '0',
+    }
+    expect(resolved(env)).toMatchObject({ credentials: null, profile: null, deleteAfter: 0, forcePathStyle: true })
+    const keys = { KEEPSAKE_REPLICA_ACCESS_KEY_ID: 'ID', KEEPSAKE_REPLICA_SECRET_ACCESS_KEY: 'hidden-secret' }
+    const replica = resolved({ ...env, ...keys })
+    expect(replica?.credentials?.secretAccessKey.reveal()).toBe('hidden-secret')
+    expect(inspect(replica, { depth: 9 })).not.toContain('hidden-secret')
+  })
+
+  test('is copied by the bucket itself, where that is how the bucket is set up', () => {
+    const config = { bucket: { replication: { region: 'eu-west-1' } } }
+    expect(resolved({ KEEPSAKE_REPLICA_BUCKET: 'media-replica' }, config)?.copiedBy).toBe('store')
+    expect(resolved({ KEEPSAKE_REPLICA_BUCKET: 'elsewhere' }, config)?.copiedBy).toBe('keepsake')
+    const env = { KEEPSAKE_REPLICA_BUCKET: 'media-replica', KEEPSAKE_REPLICA_COPIED_BY: 'keepsake' }
+    expect(resolved(env, config)?.copiedBy).toBe('keepsake')
+  })
+
+  test.each<[string, Record<string, string>, string]>([
+    ['the bucket itself', { KEEPSAKE_REPLICA_BUCKET: 'media' }, 'the bucket itself'],
+    ['no bucket', { KEEPSAKE_REPLICA_REGION: 'eu-west-1' }, 'KEEPSAKE_REPLICA_BUCKET is not set'],
+    [
+      'half of the credentials',
+      { KEEPSAKE_REPLICA_BUCKET: 'copy', KEEPSAKE_REPLICA_ACCESS_KEY_ID: 'x' },
+      'KEEPSAKE_REPLICA_SECRET_ACCESS_KEY is not set',
+    ],
+    ['another copier', { KEEPSAKE_REPLICA_BUCKET: 'copy', KEEPSAKE_REPLICA_COPIED_BY: 'me' }, 'keepsake or store'],
+  ])('%s stops the start', (_, env, why) => {
+    expect(errorOf(() => resolved(env)).message).toContain(why)
   })
 })
 

@@ -22,6 +22,7 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
           ? `profile ${store.profile}`
           : 'found by the AWS SDK',
     }),
+    replica: config.replica && describeReplica(config.replica),
     fallback: config.fallback !== null && store.kind === 's3',
     collections: [...config.collections.keys()].join(', '),
     importAllowHosts: config.imports.allowHosts.join(', '),
@@ -42,6 +43,10 @@ export function describeConfig(config: ResolvedConfig): ConfigDescription {
       .join(', '),
     logLevel: config.logLevel,
   }
+}
+
+function describeReplica({ bucket, endpoint, region }: NonNullable<ResolvedConfig['replica']>): string {
+  return `s3://${bucket} (${endpoint ?? region})`
 }
 
 /** Host and database only: user, password and options are nobody's business. */

@@ -4,6 +4,7 @@ import type { ParsedConfig } from './keepsake-config.ts'
 /** The environment in the configuration's shape. */
 export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = settings
+  const { KEEPSAKE_REPLICA_ACCESS_KEY_ID: replicaId, KEEPSAKE_REPLICA_SECRET_ACCESS_KEY: replicaSecret } = settings
   const { KEEPSAKE_WEBHOOK_URL: url, KEEPSAKE_WEBHOOK_SECRET: secret } = settings
   return {
     dataDir: settings.KEEPSAKE_DATA_DIR,
@@ -24,6 +25,25 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
         }),
     },
     embeddedS3: { port: settings.KEEPSAKE_S3_PORT },
+    replica: {
+      bucket: settings.KEEPSAKE_REPLICA_BUCKET,
+      region: settings.KEEPSAKE_REPLICA_REGION,
+      endpoint: settings.KEEPSAKE_REPLICA_ENDPOINT,
+      publicEndpoint: settings.KEEPSAKE_REPLICA_PUBLIC_ENDPOINT,
+      forcePathStyle: settings.KEEPSAKE_REPLICA_FORCE_PATH_STYLE,
+      provider: settings.KEEPSAKE_REPLICA_PROVIDER,
+      profile: settings.KEEPSAKE_REPLICA_PROFILE,
+      ...(replicaId !== undefined &&
+        replicaSecret !== undefined && {
+          credentials: {
+            accessKeyId: replicaId,
+            secretAccessKey: replicaSecret,
+            sessionToken: settings.KEEPSAKE_REPLICA_SESSION_TOKEN,
+          },
+        }),
+      deleteAfter: settings.KEEPSAKE_REPLICA_DELETE_AFTER,
+      copiedBy: settings.KEEPSAKE_REPLICA_COPIED_BY,
+    },
     fallback: {
       enabled: settings.KEEPSAKE_FALLBACK,
       port: settings.KEEPSAKE_FALLBACK_PORT,

@@ -16,6 +16,7 @@ export type {
   EmbeddedS3Config,
   FallbackConfig,
   JwtConfig,
+  ReplicaConfig,
   ResolvedConfig,
   S3Config,
 } from './resolved-config.ts'

@@ -50,6 +50,20 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   embeddedS3: z.strictObject({ port: value.port.optional() }).optional(),
+  replica: z
+    .strictObject({
+      bucket: value.bucket.optional(),
+      region: value.region.optional(),
+      endpoint: value.webAddress.optional(),
+      publicEndpoint: value.webAddress.optional(),
+      forcePathStyle: value.flag.optional(),
+      provider: value.provider.optional(),
+      credentials: credentials.optional(),
+      profile: value.anyText.optional(),
+      deleteAfter: value.anyDuration.optional(),
+      copiedBy: value.replicaCopier.optional(),
+    })
+    .optional(),
   fallback: z
     .strictObject({
       enabled: value.flag.optional(),
@@ -137,6 +151,18 @@ export const configSchema = z.strictObject({
           collection: value.anyText.optional(),
         })
         .optional(),
+      reconcile: z
+        .preprocess(
+          (given) => (typeof given === 'string' ? { cron: given } : given),
+          z.strictObject({
+            cron: value.cron,
+            prefix: value.keyPrefix.optional(),
+            hashes: value.flag.optional(),
+            apply: value.flag.optional(),
+            maxObjects: value.wholeCount.optional(),
+          }),
+        )
+        .optional(),
     })
     .optional(),
   logLevel: value.logLevel.optional(),
@@ -205,6 +231,32 @@ export type KeepsakeConfig = {
   readonly embeddedS3?: {
     /** 0 lets the system choose. Default: the one of the last start while it is free. */
     readonly port?: number
+  }
+  /** A copy of the bucket elsewhere: another region, another provider. Default: none. */
+  readonly replica?: {
+    readonly bucket?: string
+    /** Default: us-east-1. */
+    readonly region?: string
+    /** For what is not AWS. */
+    readonly endpoint?: string
+    /** The endpoint as browsers reach it, where that differs. */
+    readonly publicEndpoint?: string
+    readonly forcePathStyle?: boolean
+    readonly provider?: 'aws' | 'minio' | 'r2' | 'b2' | 'ceph' | 'other'
+    /** Default: the bucket's own, where both are at the same endpoint; else what the AWS SDK finds. */
+    readonly credentials?: {
+      readonly accessKeyId: string
+      readonly secretAccessKey: string
+      readonly sessionToken?: string
+    }
+    readonly profile?: string
+    /** How long a copy outlives its asset; seconds or a text. Default: `'7d'`. */
+    readonly deleteAfter?: number | string
+    /**
+     * `store`: the bucket's own replication brings the copies, and Keepsake looks after them. Default: that, where
+     * `bucket.replication` has this bucket for its target; else keepsake.
+     */
+    readonly copiedBy?: 'keepsake' | 'store'
   }
   /**
    * What is written to while the bucket fails: an S3 over a folder in the data folder, which has to be on a disk that
@@ -312,6 +364,20 @@ export type KeepsakeConfig = {
       readonly owner?: string
       readonly collection?: string
     }
+    /** Just the expression stands for a scan of the whole bucket, which changes nothing. */
+    readonly reconcile?:
+      | string
+      | {
+          readonly cron: string
+          /** Ends with a slash. Default: the whole bucket. */
+          readonly prefix?: string
+          /** Compare the hash that each object states: a request each. Default: false. */
+          readonly hashes?: boolean
+          /** Act upon what is found. Default: false. */
+          readonly apply?: boolean
+          /** The brake: with more orphans than that nothing is acted upon. Default: 1000. */
+          readonly maxObjects?: number
+        }
   }
   /** Default: info. */
   readonly logLevel?: (typeof value.logLevels)[number]

@@ -15,6 +15,7 @@ import { environmentLayer } from './environment-layer.ts'
 import { configSchema, type KeepsakeConfig, type ParsedConfig, type SchemaSetting } from './keepsake-config.ts'
 import { found, foundSecret, Problems, pathOf } from './problems.ts'
 import { resolveCloudFront } from './resolve-cloudfront.ts'
+import { resolveReplica } from './resolve-replica.ts'
 import type {
   EmbeddedS3Config,
   FallbackConfig,
@@ -64,14 +65,16 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
   const databaseUrl = pick((layer) => layer.databaseUrl)
   const apiKey = pick((layer) => layer.http?.apiKey)
   const objectStore = resolveStore(pick, settings, problems)
+  const corsOrigins = pick((layer) => layer.http?.corsOrigins) ?? []
   const cloudfront = resolveCloudFront(pick, sources.cwd ?? process.cwd(), problems)
   const config: ResolvedConfig = {
     dataDir: resolve(sources.cwd ?? process.cwd(), pick((layer) => layer.dataDir) ?? '.keepsake'),
     database:
       databaseUrl === undefined ? { kind: 'pglite' } : { kind: 'postgres', connectionString: new Secret(databaseUrl) },
     objectStore,
+    replica: resolveReplica(pick, objectStore, settings, defaultPathStyle, problems),
     fallback: resolveFallback(pick),
-    bucket: resolveBucketSettings(layers),
+    bucket: resolveBucketSettings(layers, objectStore, corsOrigins),
     collections: resolveCollections(layers, problems),
     extensions: resolveExtensions(
       layers,
@@ -101,7 +104,7 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
       port: pick((layer) => layer.http?.port) ?? 8000,
       host: pick((layer) => layer.http?.host) ?? '127.0.0.1',
       apiKey: apiKey === undefined ? null : new Secret(apiKey),
-      corsOrigins: pick((layer) => layer.http?.corsOrigins) ?? [],
+      corsOrigins,
       jwt: resolveJwt(pick),
     },
     webhooks: {
@@ -136,7 +139,7 @@ function parseLayer(given: KeepsakeConfig | undefined, where: string, problems: 
 }
 
 const secretPaths =
-  /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|delivery\.cloudfront\.privateKey|http\.jwt\.secret|webhooks\.\d+\.(url|secret)(\..*)?)$/
+  /^(databaseUrl|s3\.credentials(\..*)?|http\.apiKey|delivery\.cloudfront\.privateKey|replica\.credentials(\..*)?|http\.jwt\.secret|webhooks\.\d+\.(url|secret)(\..*)?)$/
 
 function explain(issue: z.core.$ZodIssue, path: string, given: unknown): string {
   if (issue.code === 'unrecognized_keys') return `there is no setting ${issue.keys.join(', ')} here.`
@@ -205,9 +208,22 @@ function resolveFallback(pick: Pick): FallbackConfig | null {
   }
 }
 
-/** Field by field; what belongs together is checked where it is made use of. */
-function resolveBucketSettings(layers: readonly ParsedConfig[]): ParsedBucketSettings {
-  return Object.assign({}, ...layers.toReversed().map(({ bucket }) => withoutUndefined(bucket ?? {})))
+/**
+ * Field by field; what belongs together is checked where it is made use of. Pages that may call the API may use the
+ * bucket too, unless it is said otherwise: those that a bucket in prod takes, which is none over plain http.
+ */
+function resolveBucketSettings(
+  layers: readonly ParsedConfig[],
+  { kind }: S3Config | EmbeddedS3Config,
+  corsOrigins: readonly string[],
+): ParsedBucketSettings {
+  const settings: ParsedBucketSettings = Object.assign(
+    {},
+    ...layers.toReversed().map(({ bucket }) => withoutUndefined(bucket ?? {})),
+  )
+  if (settings.origins !== undefined || corsOrigins.length === 0) return settings
+  const isProd = (settings.env ?? (kind === 'embedded' ? 'dev' : 'prod')) === 'prod'
+  return { ...settings, origins: corsOrigins.filter((origin) => !isProd || origin.startsWith('https:')) }
 }
 
 function withoutUndefined(values: object): object {
@@ -257,9 +273,11 @@ function resolveWebhooks(pick: Pick, settings: EnvironmentSettings, problems: Pr
 function resolveUpkeep(pick: Pick): UpkeepConfig {
   const verify = pick((layer) => layer.upkeep?.verify)
   const cleanup = pick((layer) => layer.upkeep?.cleanup)
+  const reconcile = pick((layer) => layer.upkeep?.reconcile)
   return {
     ...(verify === undefined ? {} : { verify }),
     ...(cleanup === undefined ? {} : { cleanup }),
+    ...(reconcile === undefined ? {} : { reconcile }),
   }
 }
 

@@ -30,6 +30,13 @@ export type S3Config = {
   readonly profile: string | null
 }
 
+/** A copy of the bucket elsewhere. */
+export type ReplicaConfig = S3Config & {
+  /** Seconds. */
+  readonly deleteAfter: number
+  readonly copiedBy: 'keepsake' | 'store'
+}
+
 export type EmbeddedS3Config = {
   readonly kind: 'embedded'
   readonly bucket: string
@@ -82,6 +89,13 @@ export type UpkeepConfig = {
     readonly owner?: string | undefined
     readonly collection?: string | undefined
   }
+  readonly reconcile?: {
+    readonly cron: string
+    readonly prefix?: string | undefined
+    readonly hashes?: boolean | undefined
+    readonly apply?: boolean | undefined
+    readonly maxObjects?: number | undefined
+  }
 }
 
 /** Everything decided: plain data, with secrets wrapped. */
@@ -90,6 +104,8 @@ export type ResolvedConfig = {
   readonly dataDir: string
   readonly database: { readonly kind: 'pglite' } | { readonly kind: 'postgres'; readonly connectionString: Secret }
   readonly objectStore: S3Config | EmbeddedS3Config
+  /** Null: none. */
+  readonly replica: ReplicaConfig | null
   /** Null: off. */
   readonly fallback: FallbackConfig | null
   /** How the bucket is to be set up, as far as somebody said. */

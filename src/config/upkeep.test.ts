@@ -68,17 +68,23 @@ describe('upkeep', () => {
       upkeep: {
         verify: { cron: '0 3 * * *', level: 'full', budget: '10m', bandwidth: '10 MB' },
         cleanup: { cron: '30 3 * * 0', olderThan: '90d', atMost: 100, owner: 'ada' },
+        reconcile: { cron: '0 4 * * *', prefix: 'media/', apply: true, maxObjects: 50 },
       },
     })
+    expect(resolve({ upkeep: { reconcile: '0 4 * * *' } }).upkeep).toEqual({ reconcile: { cron: '0 4 * * *' } })
     expect(config.upkeep).toEqual({
       verify: { cron: '0 3 * * *', level: 'full', budget: 600, bandwidth: 10_000_000 },
       cleanup: { cron: '30 3 * * 0', olderThan: 7_776_000, atMost: 100, owner: 'ada' },
+      reconcile: { cron: '0 4 * * *', prefix: 'media/', apply: true, maxObjects: 50 },
     })
-    expect(describeConfig(config)).toMatchObject({ scheduled: 'verify (0 3 * * *), cleanup (30 3 * * 0)' })
+    expect(describeConfig(config)).toMatchObject({
+      scheduled: 'verify (0 3 * * *), cleanup (30 3 * * 0), reconcile (0 4 * * *)',
+    })
   })
 
   test.each<[string, KeepsakeConfig, string]>([
     ['an expression that is none', { upkeep: { verify: 'at noon' } }, "found 'at noon'. Allowed is a cron"],
+    ['a prefix without a slash', { upkeep: { reconcile: { cron: '0 4 * * *', prefix: 'a' } } }, 'ends with a slash'],
     ['a budget that is none', { upkeep: { verify: { cron: '0 3 * * *', budget: 'long' } } }, "'10m'"],
   ])('refuses %s', (_, config, words) => {
     expect(() => resolve(config)).toThrow(words)

@@ -206,6 +206,11 @@ export const hostList = described(
     'without a scheme, a path or a wildcard',
 )
 
+export const keyPrefix = described(
+  z.string().regex(/^.+\/$/s),
+  "a prefix of keys that ends with a slash, such as 'exports/'",
+)
+
 /** Five fields, or six with seconds in front; pg-boss, which reads it, judges the rest. */
 export const cron = described(
   z
@@ -228,6 +233,21 @@ export const duration = described(
   }),
   "a number of seconds from 1, or a text such as '10m' or '90d'",
 )
+
+/** From 0. */
+export const anyDuration = described(
+  z.union([z.number(), z.string()]).transform((value, context) => {
+    try {
+      return parseDuration(value)
+    } catch {
+      context.addIssue({ code: 'custom', message: 'not a duration' })
+      return z.NEVER
+    }
+  }),
+  "a number of seconds, or a text such as '12h' or '7d'",
+)
+
+export const replicaCopier = described(z.enum(['keepsake', 'store']), 'keepsake or store')
 
 export const verifyLevel = described(z.enum(['exists', 'checksum', 'full']), 'exists, checksum or full')
 

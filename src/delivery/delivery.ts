@@ -36,6 +36,7 @@ export class Delivery {
 
   /** Rows as callers see them, each with a link that opens it now. */
   async present(records: readonly AssetRecord[], actor: Actor): Promise<Asset[]> {
+    const copies = await this.#copies(records)
     const issued: IssuedUrl[] = []
     const assets = records.map((record) => {
       const { sourceUrl, sourceExpiresAt, upload: _p, attempt: _a, failures: _f, until: _u, ...rest } = record
@@ -49,7 +50,7 @@ export class Delivery {
       }
       // On the disk of another instance: that one has links to it, and this one will once it is in the bucket.
       if (record.state !== 'stored' || !this.#parts.stores.has(record.store)) return { ...shown, ...none }
-      const link = this.#link(record, { expiresIn: this.#parts.expiresIn, download: false })
+      const link = this.#link(record, { expiresIn: this.#parts.expiresIn, download: false }, copies)
       if (link.expiresAt) issued.push({ asset: record.id, expiresAt: link.expiresAt })
       const urlSource = link.expiresAt ? ('store' as const) : ('public' as const)
       return { ...shown, url: link.url, urlSource, urlExpiresAt: link.expiresAt }
@@ -70,11 +71,12 @@ export class Delivery {
   ): Promise<(Link | { id: string; code: string })[]> {
     const expiresIn = checkExpiresIn(options.expiresIn ?? this.#parts.expiresIn)
     const linkOptions = { expiresIn, download: options.download ?? false, fresh: options.fresh ?? false }
+    const copies = await this.#copies(records)
     const issued: IssuedUrl[] = []
     const links = records.map((record) => {
       if (record.state !== 'stored') return { id: record.id, code: 'asset_not_stored' }
       if (!this.#parts.stores.has(record.store)) return { id: record.id, code: 'store_unavailable' }
-      const { url, expiresAt } = this.#link(record, linkOptions)
+      const { url, expiresAt } = this.#link(record, linkOptions, copies)
       if (expiresAt) issued.push({ asset: record.id, expiresAt })
       return {
         id: record.id,
@@ -101,9 +103,28 @@ export class Delivery {
     return link
   }
 
-  #link(record: AssetRecord, options: LinkOptions): { url: string; expiresAt: Date | null } {
+  /** The keys of those that are to be read from the replica: the bucket is down, or has not got them as they should be. */
+  async #copies(records: readonly AssetRecord[]): Promise<ReadonlySet<string>> {
+    const { catalogue, stores } = this.#parts
+    const { replica } = stores
+    if (replica === null) return new Set()
+    const isDown = stores.health('primary') === 'down'
+    const keys = records
+      .filter(({ state, store, health }) => state === 'stored' && store === 'primary' && (isDown || health !== 'ok'))
+      .flatMap(({ key }) => key ?? [])
+    return keys.length === 0 ? new Set() : catalogue.copiedKeys(replica.name, keys)
+  }
+
+  #link(
+    record: AssetRecord,
+    options: LinkOptions,
+    copies: ReadonlySet<string>,
+  ): { url: string; expiresAt: Date | null } {
     const { baseUrl, cdn, clock, collections, stores } = this.#parts
     const { key, collection } = record
+    if (stores.replica && key !== null && copies.has(key)) {
+      return signLink(stores.replica, record, options, clock.now())
+    }
     // A CDN reads the primary bucket, and no other.
     const isBehindCdn = record.store === 'primary'
     if (baseUrl !== null && key !== null && isBehindCdn && !options.download) {

@@ -137,9 +137,14 @@ export class Authenticator {
     const refused = (message: string, details?: Record<string, string>) =>
       new S3Error('AuthorizationQueryParametersError', message, details)
     const parameter = (name: string) => {
-      const values = request.query.filter((candidate) => candidate.name === name)
-      if (values.length > 1) throw refused(`The query parameter ${name} was given more than once`)
-      const value = values[0]?.value
+      let value: string | undefined
+      let times = 0
+      for (const candidate of request.query) {
+        if (candidate.name !== name) continue
+        value ??= candidate.value
+        times += 1
+      }
+      if (times > 1) throw refused(`The query parameter ${name} was given more than once`)
       if (value !== undefined && value !== '') return value
       throw refused(
         'Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.',

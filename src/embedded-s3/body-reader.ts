@@ -15,8 +15,12 @@ export class BodyReader {
   #left: number
   #sinceProgress = 0
   #begin: (() => void) | undefined
-  #wake: (() => void) | undefined
-  readonly #onChange = () => this.#wake?.()
+  /** Since when bytes are waited for, by `performance.now()`. */
+  #since = 0
+  #waiting: { readonly resolve: () => void; readonly reject: (reason: unknown) => void } | undefined
+  /** One for the whole body: it looks at the time when it goes off, and most bodies are there by then. */
+  #timer: NodeJS.Timeout | undefined
+  readonly #onChange = () => this.#wake()
 
   /** `begin` is called before the first byte is awaited, to send 100 Continue. `patience` is in milliseconds. */
   constructor(incoming: IncomingMessage, patience: number, begin: () => void) {
@@ -54,20 +58,33 @@ export class BodyReader {
 
   /** Stops reading, so that what is left of the body can flow away. */
   release(): void {
+    clearTimeout(this.#timer)
+    if (this.#begin !== undefined || this.#incoming.readableEnded) return
     for (const event of EVENTS) this.#incoming.off(event, this.#onChange)
   }
 
   /** Waits for bytes, the end or a failure. */
   #change(): Promise<void> {
-    const started = performance.now()
+    this.#since = performance.now()
+    this.#timer ??= setTimeout(() => this.#ring(), this.#left)
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new S3Error('RequestTimeout')), Math.max(this.#left, 1))
-      this.#wake = () => {
-        this.#wake = undefined
-        clearTimeout(timer)
-        this.#left -= performance.now() - started
-        resolve()
-      }
+      this.#waiting = { resolve, reject }
     })
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    this.#waiting = undefined
+    this.#left -= performance.now() - this.#since
+    waiting.resolve()
+  }
+
+  #ring(): void {
+    const waited = this.#waiting === undefined ? 0 : performance.now() - this.#since
+    const left = this.#left - waited
+    // Not counted is the time in which nobody waited for the client.
+    if (this.#waiting === undefined || left > 0) this.#timer = setTimeout(() => this.#ring(), Math.max(left, 1))
+    else this.#waiting.reject(new S3Error('RequestTimeout'))
   }
 }

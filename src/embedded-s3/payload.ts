@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash, hash } from 'node:crypto'
 import type { Authentication } from './authentication.ts'
 import { AwsChunkedDecoder, type ChunkedOptions } from './aws-chunked.ts'
 import type { BodyReader } from './body-reader.ts'
@@ -36,6 +36,10 @@ export const PAYLOAD_HEADERS: readonly string[] = [
   ...CHECKSUM_ALGORITHMS.map((algorithm) => `x-amz-checksum-${algorithm}`),
 ]
 
+/** Bytes of a body that are held until it has ended. */
+const HELD = 128 * 1024
+const EMPTY = Buffer.alloc(0)
+
 const STREAMING: Readonly<Record<string, ChunkedOptions>> = {
   'STREAMING-AWS4-HMAC-SHA256-PAYLOAD': { signed: true, trailer: false },
   'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER': { signed: true, trailer: true },
@@ -57,8 +61,10 @@ export class Payload {
   readonly #claim: ChecksumClaim | undefined
   readonly #decoder: AwsChunkedDecoder | undefined
 
-  readonly #md5Hash = createHash('md5')
-  readonly #sha256Hash
+  readonly #coded: AsyncGenerator<Buffer, void, undefined> | undefined
+  /** What came, as long as it is little: hashed in one go that is cheaper, and most bodies end before they are much. */
+  #held: Buffer[] | undefined = []
+  #hashes: { readonly md5: Hash; readonly sha256: Hash | undefined } | undefined
   readonly #checksum: Checksum | undefined
   readonly #compute: ChecksumAlgorithm | undefined
   #size = 0
@@ -76,7 +82,6 @@ export class Payload {
     this.#reader = reader
     this.#maxSize = maxSize
     this.#sha256 = signedHash(payloadHash)
-    this.#sha256Hash = this.#sha256 === undefined ? undefined : createHash('sha256')
     this.#md5 = contentMd5(request)
     this.#claim = options.ignoreChecksums ? undefined : checksumClaim(request, streaming?.trailer === true)
     this.#compute = options.compute
@@ -89,20 +94,26 @@ export class Payload {
     const algorithm = this.#claim?.algorithm ?? this.#compute
     this.#checksum = algorithm === undefined ? undefined : createChecksum(algorithm)
     this.#decoder = streaming && new AwsChunkedDecoder(reader, authentication.seed, streaming)
+    this.#coded = this.#decoder?.read()
     this.#declaredSize = declaredSize(request, streaming !== undefined)
     this.hasIntegrity = this.#md5 !== undefined || this.#claim !== undefined
     if ((this.#declaredSize ?? 0) > maxSize) throw this.#tooLarge(this.#declaredSize ?? 0)
   }
 
+  /** The next bytes; undefined at the end. */
+  async next(): Promise<Buffer | undefined> {
+    const chunk = this.#coded === undefined ? await this.#reader.next() : (await this.#coded.next()).value
+    if (chunk === undefined) return undefined
+    this.#size += chunk.length
+    if (this.#size > this.#maxSize) throw this.#tooLarge(this.#size)
+    this.#checksum?.update(chunk)
+    if (this.#held !== undefined && this.#size <= HELD) this.#held.push(chunk)
+    else this.#hash(chunk)
+    return chunk
+  }
+
   async *read(): AsyncGenerator<Buffer, void, undefined> {
-    for await (const chunk of this.#decoder?.read() ?? this.#plain()) {
-      this.#size += chunk.length
-      if (this.#size > this.#maxSize) throw this.#tooLarge(this.#size)
-      this.#md5Hash.update(chunk)
-      this.#sha256Hash?.update(chunk)
-      this.#checksum?.update(chunk)
-      yield chunk
-    }
+    for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) yield chunk
   }
 
   /** Reads a small body whole and verifies it. */
@@ -116,13 +127,12 @@ export class Payload {
   /** After the last byte: throws what S3 answers when a claim was not true. */
   verify(): Digests {
     if (this.#declaredSize !== undefined && this.#size !== this.#declaredSize) throw new S3Error('IncompleteBody')
-    const md5 = this.#md5Hash.digest()
-    if (this.#sha256Hash !== undefined) {
-      const computed = this.#sha256Hash.digest('hex')
+    const { md5, sha256: computed } = this.#digests()
+    if (this.#sha256 !== undefined) {
       if (computed !== this.#sha256) {
         throw new S3Error('XAmzContentSHA256Mismatch', undefined, {
-          ClientComputedContentSHA256: this.#sha256 ?? '',
-          S3ComputedContentSHA256: computed,
+          ClientComputedContentSHA256: this.#sha256,
+          S3ComputedContentSHA256: computed ?? '',
         })
       }
     }
@@ -153,12 +163,25 @@ export class Payload {
     return { [claim.algorithm]: computed }
   }
 
-  async *#plain(): AsyncGenerator<Buffer, void, undefined> {
-    for (;;) {
-      const chunk = await this.#reader.next()
-      if (chunk === undefined) return
-      yield chunk
+  #hash(chunk: Buffer): void {
+    this.#hashes ??= {
+      md5: createHash('md5'),
+      sha256: this.#sha256 === undefined ? undefined : createHash('sha256'),
     }
+    for (const bytes of [...(this.#held ?? []), chunk]) {
+      this.#hashes.md5.update(bytes)
+      this.#hashes.sha256?.update(bytes)
+    }
+    this.#held = undefined
+  }
+
+  #digests(): { readonly md5: Buffer; readonly sha256: string | undefined } {
+    if (this.#hashes !== undefined) {
+      return { md5: this.#hashes.md5.digest(), sha256: this.#hashes.sha256?.digest('hex') }
+    }
+    const [first = EMPTY, ...more] = this.#held ?? []
+    const all = more.length === 0 ? first : Buffer.concat([first, ...more])
+    return { md5: hash('md5', all, 'buffer'), sha256: this.#sha256 && hash('sha256', all) }
   }
 
   #tooLarge(size: number): S3Error {

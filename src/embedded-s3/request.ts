@@ -12,6 +12,8 @@ export type S3Request = {
   readonly key: string
   /** Decoded, in the order sent; names may repeat. `value` is undefined for a bare `?name`. */
   readonly query: readonly QueryParameter[]
+  /** The first value of each `x-amz-*` parameter of the query, by lower-case name. */
+  readonly hoisted: ReadonlyMap<string, string>
   /** By lower-case name; a header sent twice is joined by a comma (SigV4, canonical headers). */
   readonly headers: ReadonlyMap<string, string>
   readonly incoming: IncomingMessage
@@ -28,13 +30,15 @@ export function parseRequest(incoming: IncomingMessage): S3Request {
   const path = percentDecode(rawPath)
   const headers = collectHeaders(incoming.rawHeaders)
   const { bucket, key } = locate(path, headers.get('host') ?? '')
+  const query = mark < 0 ? [] : parseQuery(url.slice(mark + 1))
   return {
     method: incoming.method ?? 'GET',
     rawPath,
     path,
     bucket,
     key,
-    query: mark < 0 ? [] : parseQuery(url.slice(mark + 1)),
+    query,
+    hoisted: collectHoisted(query),
     headers,
     incoming,
   }
@@ -42,8 +46,8 @@ export function parseRequest(incoming: IncomingMessage): S3Request {
 
 /** The first value of a query parameter; '' for a bare name. */
 export function queryValue(request: S3Request, name: string): string | undefined {
-  const found = request.query.find((parameter) => parameter.name === name)
-  return found === undefined ? undefined : (found.value ?? '')
+  for (const parameter of request.query) if (parameter.name === name) return parameter.value ?? ''
+  return undefined
 }
 
 /**
@@ -53,12 +57,13 @@ export function queryValue(request: S3Request, name: string): string | undefined
 export function headerValue(request: S3Request, name: string): string | undefined {
   const header = request.headers.get(name)
   if (header !== undefined || !name.startsWith('x-amz-')) return header
-  const hoisted = request.query.find((parameter) => parameter.name.toLowerCase() === name)?.value
+  const hoisted = request.hoisted.get(name)
   return hoisted === undefined ? undefined : Buffer.from(hoisted).toString('latin1')
 }
 
 /** Header bytes as text. Bytes that are not UTF-8 are refused: they could not be given back as they came. */
 export function headerText(name: string, value: string): string {
+  if (/^[\x20-\x7e]*$/.test(value)) return value
   try {
     return utf8.decode(Buffer.from(value, 'latin1'))
   } catch {
@@ -74,6 +79,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  */
 export function percentDecode(text: string): string {
   if (/^[\x21-\x24\x26-\x7e]*$/.test(text)) return text
+  if (/^[\x21-\x7e]*$/.test(text)) return plainDecode(text)
   if (/%(?![0-9a-fA-F]{2})/.test(text)) throw new S3Error('InvalidURI')
   const bytes = Buffer.from(
     text.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
@@ -87,6 +93,18 @@ export function percentDecode(text: string): string {
   }
 }
 
+/** Of what consists of ASCII, as nearly everything does: the same by the engine's own means. */
+function plainDecode(text: string): string {
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(text)
+  } catch {
+    throw new S3Error('InvalidURI')
+  }
+  if (decoded.includes('\0')) throw new S3Error('InvalidURI')
+  return decoded
+}
+
 function parseQuery(text: string): QueryParameter[] {
   const parameters: QueryParameter[] = []
   for (const part of text.split('&')) {
@@ -96,6 +114,15 @@ function parseQuery(text: string): QueryParameter[] {
     else parameters.push({ name: decodeQuery(part.slice(0, equals)), value: decodeQuery(part.slice(equals + 1)) })
   }
   return parameters
+}
+
+function collectHoisted(query: readonly QueryParameter[]): ReadonlyMap<string, string> {
+  const hoisted = new Map<string, string>()
+  for (const { name, value } of query) {
+    const lower = name.toLowerCase()
+    if (value !== undefined && lower.startsWith('x-amz-') && !hoisted.has(lower)) hoisted.set(lower, value)
+  }
+  return hoisted
 }
 
 function decodeQuery(text: string): string {

@@ -75,11 +75,12 @@ describe('keys are any text, and never a path', () => {
 
   test('nothing was written outside the folders for it', async () => {
     expect(
-      (await readdir(dir)).filter((name) => !/^(buckets|tmp|held|journal|lock|index\.sqlite(-wal|-shm)?)$/.test(name)),
+      (await readdir(dir)).filter((name) => !/^(buckets|packs|tmp|held|lock|index\.sqlite(-wal|-shm)?)$/.test(name)),
     ).toEqual([])
     for (const folder of await readdir(path.join(dir, 'buckets', BUCKET, 'objects'))) {
       expect(folder).toMatch(/^[0-9a-f]{2}$/)
     }
+    for (const pack of await readdir(path.join(dir, 'packs'))) expect(pack).toMatch(/^\d+$/)
   })
 
   test('1,024 bytes are enough, 1,025 too long', async () => {

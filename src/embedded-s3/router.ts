@@ -91,17 +91,40 @@ const ALWAYS_KNOWN = new Set([
 
 const COPY_SOURCE = 'x-amz-copy-source'
 
+/** What an operation obeys. */
+type Known = { readonly query: ReadonlySet<string>; readonly headers: ReadonlySet<string> }
+
+const NOTHING: Known = { query: new Set(), headers: new Set() }
+const KNOWN: ReadonlyMap<Operation, Known> = new Map(
+  OPERATIONS.map((operation) => {
+    const { query = [], headers = [], subresource, copies } = operation
+    return [
+      operation,
+      {
+        query: new Set(subresource === undefined ? query : [...query, subresource]),
+        headers: new Set(copies ? [...headers, COPY_SOURCE] : headers),
+      },
+    ]
+  }),
+)
+
+/** Operations by what can be told of them without the query. */
+const CANDIDATES: ReadonlyMap<string, readonly Operation[]> = Map.groupBy(OPERATIONS, ({ method, target, copies }) =>
+  kind(method, target, copies ?? false),
+)
+
+function kind(method: string, target: Operation['target'], copies: boolean): string {
+  return `${method} ${target} ${copies}`
+}
+
 /** Finds the operation a request asks for. What is not done here is refused, never ignored. */
 export function route(request: S3Request): Operation {
   const target = request.bucket === '' && request.key === '' ? 'service' : request.key === '' ? 'bucket' : 'object'
-  const copies = request.headers.has(COPY_SOURCE)
-  const candidates = OPERATIONS.filter(
-    (o) => o.method === request.method && o.target === target && (o.copies ?? false) === copies,
-  )
+  const candidates = CANDIDATES.get(kind(request.method, target, request.headers.has(COPY_SOURCE))) ?? []
   const operation =
     candidates.find(({ subresource }) => subresource !== undefined && queryValue(request, subresource) !== undefined) ??
     candidates.find(({ subresource }) => subresource === undefined)
-  refuseUnknown(request, operation)
+  refuseUnknown(request, (operation && KNOWN.get(operation)) ?? NOTHING)
   if (operation !== undefined) return operation
   if (OPERATIONS.some(({ method }) => method === request.method)) {
     throw new S3Error('NotImplemented', `${request.method} on this resource is not implemented.`)
@@ -109,15 +132,11 @@ export function route(request: S3Request): Operation {
   throw new S3Error('MethodNotAllowed', undefined, { Method: request.method, ResourceType: target.toUpperCase() })
 }
 
-function refuseUnknown(request: S3Request, operation: Operation | undefined): void {
-  const known = new Set([...(operation?.query ?? []), ...(operation?.subresource ? [operation.subresource] : [])])
-  const headers = [...(operation?.headers ?? []), ...(operation?.copies ? [COPY_SOURCE] : [])]
+function refuseUnknown(request: S3Request, { query, headers }: Known): void {
   const obeys = (name: string) =>
-    ALWAYS_KNOWN.has(name) ||
-    headers.includes(name) ||
-    (name.startsWith('x-amz-meta-') && headers.includes('x-amz-meta-'))
+    ALWAYS_KNOWN.has(name) || headers.has(name) || (name.startsWith('x-amz-meta-') && headers.has('x-amz-meta-'))
   for (const { name, value } of request.query) {
-    if (known.has(name)) continue
+    if (query.has(name)) continue
     const lower = name.toLowerCase()
     // A bare name is a sub-resource; S3 ignores other parameters that it does not know.
     const refused = lower.startsWith('x-amz-') ? !obeys(lower) : SUBRESOURCES.has(name) || value === undefined

@@ -48,15 +48,32 @@ export type CanonicalParts = {
 }
 
 export function canonicalRequest(parts: CanonicalParts): string {
-  const query = parts.query
+  let headers = ''
+  for (const name of parts.signedHeaders) headers += `${name}:${headerForm(parts.headers.get(name) ?? '')}\n`
+  // S3 does not normalise the path: `a//b` and `a/../b` are keys of their own.
+  const path = /^[A-Za-z0-9\-._~/]*$/.test(parts.path) ? parts.path : uriEncode(parts.path).replaceAll('%2F', '/')
+  return `${parts.method}\n${path}\n${canonicalQuery(parts)}\n${headers}\n${parts.signedHeaders.join(';')}\n${parts.payloadHash}`
+}
+
+/** Sorted by encoded name, and then value. Clients mostly send it so. */
+function canonicalQuery({ query }: CanonicalParts): string {
+  let canonical = ''
+  let last = ''
+  for (const { name, value } of query) {
+    const encoded = uriEncode(name)
+    if (encoded <= last) return sortedQuery(query)
+    last = encoded
+    canonical += `${canonical === '' ? '' : '&'}${encoded}=${value === undefined ? '' : uriEncode(value)}`
+  }
+  return canonical
+}
+
+function sortedQuery(query: CanonicalParts['query']): string {
+  return query
     .map(({ name, value }): [string, string] => [uriEncode(name), uriEncode(value ?? '')])
     .sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : x < y ? -1 : x > y ? 1 : 0))
     .map(([name, value]) => `${name}=${value}`)
     .join('&')
-  const headers = parts.signedHeaders.map((name) => `${name}:${headerForm(parts.headers.get(name) ?? '')}\n`).join('')
-  // S3 does not normalise the path: `a//b` and `a/../b` are keys of their own.
-  const path = uriEncode(parts.path).replaceAll('%2F', '/')
-  return `${parts.method}\n${path}\n${query}\n${headers}\n${parts.signedHeaders.join(';')}\n${parts.payloadHash}`
 }
 
 export function stringToSign(timestamp: string, scope: CredentialScope, canonical: string): string {
@@ -77,6 +94,7 @@ function hmac(key: Buffer, text: string): Buffer {
 }
 
 function headerForm(value: string): string {
+  if (!value.includes(' ')) return value.trim()
   return value.trim().replace(/ {2,}/g, ' ')
 }
 

@@ -26,6 +26,7 @@ import { addMoveRoutes } from './routes/moves.ts'
 import { addPromotionRoute } from './routes/promotions.ts'
 import { addRebuildRoute } from './routes/rebuild.ts'
 import { addReconcileRoutes } from './routes/reconcile.ts'
+import { addReplicaRoutes } from './routes/replica.ts'
 import { addReportRoute } from './routes/report.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addUppyRoutes } from './routes/uppy.ts'
@@ -111,6 +112,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addRebuildRoute(app, keepsake)
   addVerifyRoute(app, keepsake)
   addCleanupRoute(app, keepsake)
+  addReplicaRoutes(app, keepsake)
   addPromotionRoute(app, keepsake)
   addWebhookRoutes(app, keepsake)
   addReconcileRoutes(app, keepsake)

@@ -18,7 +18,7 @@ const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 const countDeadline = 5_000
 
 export function createMetrics(
-  keepsake: Pick<Keepsake, 'countByState' | 'fallbackState' | 'upkeepState' | 'webhooks'>,
+  keepsake: Pick<Keepsake, 'countByState' | 'fallbackState' | 'upkeepState' | 'webhooks' | 'replica'>,
 ): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

@@ -283,5 +283,5 @@ export function isStoreFailure(error: unknown): boolean {
 }
 
 async function* single(objects: AsyncIterable<ListedObject>): AsyncGenerator<ListedPage, void, undefined> {
-  for await (const object of objects) yield ListedPage.of([object])
+  for await (const object of objects) yield ListedPage.ofObjects([object])
 }

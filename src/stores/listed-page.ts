@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { compareObjectKeys } from './object-key.ts'
 import type { ListedObject } from './object-store.ts'
 
@@ -9,7 +10,7 @@ import type { ListedObject } from './object-store.ts'
 export class ListedPage {
   readonly length: number
   readonly #bytes: Buffer
-  /** Where all of it is ASCII, a key has as many bytes as characters, and is read without decoding. */
+  /** Where all of it is ASCII, a key is read without decoding. */
   readonly #encoding: 'latin1' | 'utf8'
   /** Where the key of each index begins in the bytes, and after them where the last one ends. */
   readonly #starts: Uint32Array
@@ -23,20 +24,27 @@ export class ListedPage {
     this.#sizes = sizes
   }
 
-  static of(objects: readonly Pick<ListedObject, 'key' | 'size'>[]): ListedPage {
-    const text = objects.map(({ key }) => key).join('')
-    const bytes = Buffer.from(text)
-    const isAscii = bytes.length === text.length
+  /**
+   * @param bytes The keys in UTF-8, one after another.
+   * @param starts Where each begins, and after them where the last one ends: one more than there are keys.
+   * @param sizes Bytes of each object.
+   */
+  static of(bytes: Buffer, starts: Uint32Array, sizes: Float64Array): ListedPage {
+    const encoding = isAscii(bytes.subarray(0, starts.at(-1))) ? 'latin1' : 'utf8'
+    return new ListedPage(bytes, encoding, starts, sizes)
+  }
+
+  static ofObjects(objects: readonly Pick<ListedObject, 'key' | 'size'>[]): ListedPage {
     const starts = new Uint32Array(objects.length + 1)
-    const sizes = new Float64Array(objects.length)
-    let end = 0
-    for (let index = 0; index < objects.length; index += 1) {
-      const { key = '', size = 0 } = objects[index] ?? {}
-      end += isAscii ? key.length : Buffer.byteLength(key)
-      starts[index + 1] = end
-      sizes[index] = size
+    for (const [index, { key }] of objects.entries()) {
+      starts[index + 1] = (starts[index] ?? 0) + Buffer.byteLength(key)
     }
-    return new ListedPage(bytes, isAscii ? 'latin1' : 'utf8', starts, sizes)
+    const bytes = Buffer.from(objects.map(({ key }) => key).join(''))
+    return ListedPage.of(
+      bytes,
+      starts,
+      Float64Array.from(objects, ({ size }) => size),
+    )
   }
 
   /** A text of its own, which keeps nothing else of the page alive. Undefined where there is none. */
@@ -48,6 +56,28 @@ export class ListedPage {
   /** Bytes. */
   size(index: number): number {
     return this.#sizes[index] ?? 0
+  }
+
+  /** Whether each key comes after the one before it, in the order of their bytes; the first one after `before`. */
+  isInOrder(before?: string): boolean {
+    const first = this.key(0)
+    if (before !== undefined && first !== undefined && compareObjectKeys(before, first) >= 0) return false
+    for (let index = 1; index < this.length; index += 1) if (!this.#comesAfterThePrevious(index)) return false
+    return true
+  }
+
+  #comesAfterThePrevious(index: number): boolean {
+    const bytes = this.#bytes
+    let left = this.#starts[index - 1] ?? 0
+    const leftEnd = this.#starts[index] ?? 0
+    const rightEnd = this.#starts[index + 1] ?? 0
+    for (let right = leftEnd; right < rightEnd; right += 1) {
+      if (left === leftEnd) return true
+      const difference = (bytes[right] ?? 0) - (bytes[left] ?? 0)
+      if (difference !== 0) return difference > 0
+      left += 1
+    }
+    return false
   }
 
   /** How many keys there are up to and with this one. */

@@ -24,10 +24,23 @@ export { type Inventory, openInventory } from './reconcile/inventory.ts'
 export { parseEntries } from './reconcile/inventory-entry.ts'
 export type { ManifestHeader } from './reconcile/manifest.ts'
 export { claimBucket, foreignBucket, markBucket, markerKey, readMark } from './reconcile/marker.ts'
+export { type NightlyRequest, type NightlyResult, reconcileNightly } from './reconcile/nightly.ts'
 export type { RecoverySource } from './reconcile/parts.ts'
 export type { Outcome } from './reconcile/quarantine.ts'
 export { createReconcile, type Reconcile, type RestoreOptions } from './reconcile/reconcile.ts'
 export type { ScanOptions, ScanProgress, ScanResult } from './reconcile/scan.ts'
+export {
+  createReplica,
+  type Replica,
+  type ReplicaRestoreOptions,
+  type ReplicaRestoreProgress,
+  type ReplicaRestoreRequest,
+  type ReplicaRestoreResult,
+  type ReplicaSettings,
+  type ReplicaStatus,
+  Replicator,
+  replicaSource,
+} from './replica/index.ts'
 export { type MonthlyCost, type MonthlyUsage, monthlyCost } from './report/cost.ts'
 export { reportCsv } from './report/csv.ts'
 export { choosePrices, priceTables } from './report/prices/index.ts'

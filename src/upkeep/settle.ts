@@ -81,16 +81,15 @@ export async function finishDelete(
   const store = stores.of(place)
   await dropParts(store, record)
   if (key !== null) {
-    const inbox = record.upload?.inbox ?? null
-    await remove(store, inbox === null ? [key] : [key, inbox])
+    await remove(store, key, ...(record.upload?.inbox ? [record.upload.inbox] : []))
     // Links to the local copy of what was promoted may still be alive. A copy elsewhere goes with the purge, in seconds.
     const copies = stores.local === null ? [] : await catalogue.copiesElsewhere(key, place)
-    if (stores.local && copies.includes(stores.local.place)) await remove(stores.local.store, [key])
+    if (stores.local && copies.includes(stores.local.place)) await remove(stores.local.store, key)
   }
   return catalogue.purge(record.id, record.attempt, actor)
 }
 
-async function remove(store: ObjectStore, keys: readonly string[]): Promise<void> {
+async function remove(store: ObjectStore, ...keys: readonly string[]): Promise<void> {
   const { failed } = await store.delete(keys)
   const first = failed[0]
   if (first) {

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { KeepsakeError, type UploadTicket } from '../../src/index.ts'
-import { aacSample, trackSample } from '../../src/intake/testing/media-samples.ts'
+import { aacSample, trackSample } from '../../src/intake/testing/index.ts'
 import { moveClock } from '../support/databases.ts'
 import { apiKey, gif } from '../support/http.ts'
 import { openTestParts } from '../support/keepsake.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { appendFile, readdir } from 'node:fs/promises'
+import { appendFile, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
@@ -109,8 +109,20 @@ function onPostgres(url: string) {
   }
 }
 
+/** What the bucket's listing says, and whether the same is there without its index, which is built anew for it. */
 async function listBucket(dataDir: string): Promise<ReadonlyMap<string, number>> {
   const dir = join(dataDir, 'objects')
+  const objects = await listObjects(dir)
+  await rm(join(dir, 'index.sqlite'))
+  const found = await listObjects(dir)
+  for (const [key, size] of found) if (objects.get(key) !== size) objects.set(`(found, but not listed: ${key})`, size)
+  for (const key of objects.keys()) if (!key.startsWith('(') && !found.has(key)) objects.set(`(gone: ${key})`, 0)
+  // By which the bucket says whose it is.
+  for (const key of objects.keys()) if (key.startsWith('.keepsake/')) objects.delete(key)
+  return objects
+}
+
+async function listObjects(dir: string): Promise<Map<string, number>> {
   const credentials = { accessKeyId: 'inspection', secretAccessKey: randomBytes(24).toString('hex') }
   const server = await startEmbeddedS3({ dir, credentials })
   try {
@@ -119,13 +131,6 @@ async function listBucket(dataDir: string): Promise<ReadonlyMap<string, number>>
       const store = createS3Store({ bucket, region: server.region, endpoint: server.url, credentials })
       for await (const { key, size } of store.list()) objects.set(key, size)
       await store.close()
-      // The listing comes from an index; the files are what there is.
-      const files = await readdir(join(dir, 'buckets', bucket, 'objects'), { recursive: true, withFileTypes: true })
-      const count = files.filter((file) => file.isFile()).length
-      // By which the bucket says whose it is.
-      const marks = [...objects.keys()].filter((key) => key.startsWith('.keepsake/'))
-      for (const key of marks) objects.delete(key)
-      if (count !== objects.size + marks.length) objects.set(`(${count} files, and ${objects.size} objects listed)`, 0)
     }
     return objects
   } finally {

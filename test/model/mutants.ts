@@ -38,12 +38,6 @@ export const mutants: readonly Mutant[] = [
     'a.store = r.store',
   ),
   mutant(
-    'promotion of what is deleted meanwhile',
-    'catalogue/promotions.ts',
-    "where id = $1 and state = 'stored' and key = $2 and store = $5 and store <> 'primary' for update",
-    "where id = $1 and key = $2 and store = $5 and store <> 'primary' for update",
-  ),
-  mutant(
     'a delete that leaves the local copy of what was promoted',
     settleFile,
     'if (stores.local && copies.includes(stores.local.place))',

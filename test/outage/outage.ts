@@ -40,6 +40,8 @@ export type OutageReport = {
 
 /** Seconds that the disk may take to be drained. */
 export const longestDrain = 60
+/** Seconds that a start may take, on a machine that is busy with other things. */
+const startSeconds = 180
 const bucket = 'outage'
 const assetSchema = z.looseObject({
   state: z.string(),
@@ -81,7 +83,7 @@ export async function runOutage({ seconds, perSecond, databaseUrl, keep }: Outag
   let server = Serving.start(serving)
   let clean = false
   try {
-    await server.ready()
+    await server.ready(startSeconds)
     const short = Math.max(2, seconds / 6)
     const phases: string[] = []
     const phase = async (name: string, lasts: number, begin: () => Promise<void>) => {
@@ -102,7 +104,7 @@ export async function runOutage({ seconds, perSecond, databaseUrl, keep }: Outag
     await phase('… and Keepsake is killed', short, async () => {
       await server.kill()
       server = Serving.start(serving)
-      await server.ready()
+      await server.ready(startSeconds)
     })
     let returned = 0
     let drained = Number.POSITIVE_INFINITY

@@ -37,21 +37,21 @@ export const mutants: readonly Mutant[] = [
         file: range,
         find: '  for await (const page of pagesOf(listed, range.until)) {',
         replace:
-          '  const early = await rowsThrough(catalogue, { after: position, until: range.until, listedAt })\n  for await (const page of pagesOf(listed, range.until)) {',
+          '  const early = await catalogue.keyedRows({ after: position, until: range.until, listedAt }, 1e6)\n  for await (const page of pagesOf(listed, range.until)) {',
       },
       {
         file: range,
-        find: 'const rows = await rowsThrough(catalogue, { after: position, until: through, listedAt })',
+        find: 'const rows = await catalogue.keyedRows({ after: position, until: through, listedAt }, rowsAtOnce)',
         replace:
-          'const rows = early.filter(([key]) => compareObjectKeys(key, position) > 0 && compareObjectKeys(key, through) <= 0)',
+          'const there = [...early.keys.keys()].filter((at) => compareObjectKeys(early.keys[at] ?? "", position) > 0 && compareObjectKeys(early.keys[at] ?? "", through) <= 0)\nconst rows = { keys: there.map((at) => early.keys[at] ?? ""), sizes: there.map((at) => early.sizes[at] ?? null), flags: there.map((at) => early.flags[at] ?? 0) }',
       },
     ],
   },
   mutant(
     'retired keys not asked',
     'upkeep/reconcile/judge.ts',
-    'const left = objects.filter(({ key }) => !retired.has(key))',
-    'const left = objects.filter(({ key }) => !retired.has(`${key}?`))',
+    'const left = keys.filter((key) => !retired.has(key))',
+    'const left = keys.filter((key) => !retired.has(`${key}?`))',
   ),
   mutant(
     'age ignored',

@@ -117,7 +117,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     catalogue: createCatalogue(database),
     store: options.wrapStore?.(reached) ?? reached,
     ...(local ? { local: local.store, promoteEvery: 0.2 } : {}),
-    bucketPlace: { bucket, region: s3.region, endpoint: s3.url, embedded: true },
+    location: { bucket, region: s3.region, endpoint: s3.url, embedded: true },
     openBucket: async (name) => createS3Store({ bucket: name, region: s3.region, endpoint: s3.url, credentials }),
     jobs,
     fetch,

@@ -8,6 +8,7 @@ import { sql as moves } from './0007-moves.ts'
 import { sql as fallback } from './0008-fallback.ts'
 import { sql as extensions } from './0010-extensions.ts'
 import { sql as manyAtOnce } from './0011-many-at-once.ts'
+import { sql as replicas } from './0009-replicas.ts'
 
 export type Migration = { readonly id: number; readonly name: string; readonly sql: string }
 
@@ -23,4 +24,5 @@ export const migrations: readonly Migration[] = [
   { id: 8, name: 'fallback', sql: fallback },
   { id: 10, name: 'extensions', sql: extensions },
   { id: 11, name: 'many at once', sql: manyAtOnce },
+  { id: 9, name: 'replicas', sql: replicas },
 ]

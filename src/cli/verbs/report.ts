@@ -6,6 +6,7 @@ import type { Io } from '../io.ts'
 import { printable } from '../printable.ts'
 import { numberTable, parseTime } from '../text.ts'
 import { type CommonOptions, jsonDocument, queryOf } from './options.ts'
+import { replicaStatus, replicaText } from './replica.ts'
 
 export type ReportOptions = CommonOptions & {
   readonly by?: string
@@ -49,6 +50,8 @@ const reportSchema = z.looseObject({
   groups: z.number(),
   total: z.looseObject(figures),
   nextCursor: z.string().nullable(),
+  /** A server before 0.2 says nothing of it. */
+  replica: replicaStatus.nullable().default(null),
   prices: z
     .looseObject({ id: z.string(), name: z.string(), storageClass: z.string(), asOf: z.string(), page: z.string() })
     .nullable(),
@@ -133,7 +136,8 @@ function reportText(report: Report, { cursor }: ReportOptions): string {
   if (cursor === undefined && rest > 0) shown.push([`(${rest} more)`, ...cellsOf(restOf(report), report)])
   const rows = [...shown, ['TOTAL', ...cellsOf(report.total, report)]]
   const name = report.by?.toUpperCase() ?? ''
-  return `${numberTable([name, ...headOf(report)], rows)}${notes(report)}`
+  const replica = report.replica === null ? '' : `\nReplica ${replicaText(report.replica)}`
+  return `${numberTable([name, ...headOf(report)], rows)}${notes(report)}${replica}`
 }
 
 function headOf({ total, prices }: Report): string[] {

@@ -121,7 +121,7 @@ function asPut(request: S3Request, fields: ReadonlyMap<string, string>): S3Reque
     }
     headers.set(name === 'acl' ? 'x-amz-acl' : name, value)
   }
-  return { ...request, headers, query: [] }
+  return { ...request, headers, query: [], hoisted: new Map() }
 }
 
 function answer(

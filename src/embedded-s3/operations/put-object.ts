@@ -23,7 +23,10 @@ export const putObject: Operation = {
 
     const upload = store.upload()
     try {
-      for await (const chunk of body.read()) await upload.write(chunk)
+      for (let chunk = await body.next(); chunk !== undefined; chunk = await body.next()) {
+        const writing = upload.write(chunk)
+        if (writing !== undefined) await writing
+      }
       const { size, md5, checksums } = body.verify()
       const etag = md5.toString('hex')
       const record = { key: request.key, size, etag, modified: now(), ...stored, checksums }

@@ -10,6 +10,8 @@ import { ListingIndex } from './listing-index.ts'
 import type { ObjectRecord } from './object-file.ts'
 
 const BUCKET = 'bucket'
+/** Enough for a file of its own. */
+const LARGE = 'x'.repeat(140_000)
 let dir: string
 let store: FolderStore
 
@@ -180,16 +182,18 @@ describe('opening again', () => {
 
   test('intents are held against the files: a kill between file and index', async () => {
     await put('stays')
-    await put('went')
-    await put('came')
+    await put('went', LARGE)
+    await put('came', LARGE)
+    await put('packed')
     await reopen(async () => {
       const index = ListingIndex.openExisting(path.join(dir, 'index.sqlite'))
-      index?.settleNow([{ bucket: BUCKET, key: 'came', entry: undefined }])
-      await Promise.all([index?.intend(BUCKET, 'came'), index?.intend(BUCKET, 'went')])
+      index?.settle(BUCKET, 'came', undefined)
+      await Promise.all(['came', 'went', 'packed'].map((key) => index?.intend(BUCKET, key)))
       index?.close()
       await rm(objectPath('went'))
     })
-    expect(keys()).toEqual(['came', 'stays'])
+    expect(keys()).toEqual(['came', 'packed', 'stays'])
+    expect(read('packed')).toBe('packed')
   })
 
   test.each<[string, () => Promise<void>]>([
@@ -230,9 +234,9 @@ describe('opening again', () => {
     }
   })
 
-  test('a damaged object is neither listed nor given out, and can be written anew', async () => {
+  test('a damaged file is neither listed nor given out, and can be written anew', async () => {
     await put('whole')
-    await put('torn', 'x'.repeat(1000))
+    await put('torn', LARGE)
     await reopen(async () => {
       await rm(path.join(dir, 'index.sqlite'))
       await truncate(objectPath('torn'), 700)
@@ -250,8 +254,11 @@ describe('opening again', () => {
 })
 
 test('files are for this user only', async () => {
-  await put('private')
+  await put('private', LARGE)
+  await put('small')
   expect((await stat(objectPath('private'))).mode & 0o077).toBe(0)
+  expect((await stat(path.join(dir, 'packs', '1'))).mode & 0o077).toBe(0)
+  expect((await stat(path.join(dir, 'packs'))).mode & 0o077).toBe(0)
   expect((await stat(path.join(dir, 'buckets'))).mode & 0o077).toBe(0)
 })
 

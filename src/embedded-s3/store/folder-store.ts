@@ -1,103 +1,95 @@
-import { hash } from 'node:crypto'
-import { accessSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import { type Bucket, FOLDERS, fileIn, readBuckets } from './bucket-folder.ts'
 import { BucketGate, BucketGoneError } from './bucket-gate.ts'
+import { Clearing } from './clearing.ts'
 import { FolderLock } from './folder-lock.ts'
-import { FolderSync, syncFiles } from './folder-sync.ts'
-import { Journal, type JournalOptions, type SyncFiles } from './journal.ts'
+import { FolderSync } from './folder-sync.ts'
 import { KeyLocks } from './key-locks.ts'
 import { type ListPage, type ListQuery, listPage } from './listing.ts'
-import { type IndexEntry, ListingIndex } from './listing-index.ts'
+import { type IndexEntry, ListingIndex, type Whereabouts } from './listing-index.ts'
 import { MultipartStore } from './multipart-store.ts'
 import {
   DamagedObjectError,
   encodeTrailer,
   isMissing,
   type ObjectRecord,
-  type OpenObject,
+  OpenObject,
   openObject,
 } from './object-file.ts'
+import { ObjectTags, type Tags } from './object-tags.ts'
+import type { PackNote } from './pack-entry.ts'
+import type { Place } from './pack-writer.ts'
+import { Packs, type PacksOptions } from './packs.ts'
 import { rebuildIndex } from './rebuild.ts'
 import { recoverJournal } from './recover-journal.ts'
+import { recoverPacks } from './recover-packs.ts'
 import { Upload } from './upload.ts'
 
-export type Bucket = {
-  readonly name: string
-  /** Milliseconds since 1970. */
-  readonly created: number
-  /** What was configured for it, as documents by name: `policy`, `cors`, … */
-  readonly settings: Readonly<Record<string, string>>
-}
+export type { Bucket } from './bucket-folder.ts'
 
-export type FolderStoreOptions = {
-  readonly fsync: boolean
-  /** For tests, which cut the power. */
-  readonly journal?: Partial<Pick<JournalOptions, 'segmentSize' | 'syncFiles'>>
-}
+export type FolderStoreOptions = Pick<PacksOptions, 'fsync' | 'packSize'>
 
 /** What a write is allowed to find; throws to refuse. Called with the key's lock held. */
 export type WriteCondition = (current: ObjectRecord | undefined) => void
 
-/** Objects whose file is at most this long are read in one go. */
+/** Files of objects that are at most this long are read in one go. */
 const INLINE_LIMIT = 128 * 1024
 
-/** Objects whose file is at most this long go through the journal; a longer one is synced by itself. */
-const JOURNAL_LIMIT = 128 * 1024
+/** Objects that are at most this long share packs; a longer one has a file of its own. */
+const PACK_LIMIT = 128 * 1024
 
 /**
- * Buckets and objects in a folder. An object's file is named by the SHA-256 of its key, so no key can name a path.
- * Writes are all or nothing, also under kill -9, and with `fsync` under a power cut.
+ * Buckets and objects in a folder: small objects in packs, larger ones in a file each. Writes are all or nothing, also
+ * under kill -9, and with `fsync` under a power cut.
+ *
+ * Where a pack has an object for a key, that is the object, whatever file there is: one that could not be removed yet,
+ * or that was put in place by a write that never came to be told of.
  */
 export class FolderStore {
   readonly #dir: string
+  readonly #bucketsDir: string
   readonly #fsync: boolean
   readonly #lock: FolderLock
   readonly #index: ListingIndex
   readonly #folders: FolderSync
-  readonly #journal: Journal
+  readonly #packs: Packs
+  readonly #tags: ObjectTags
   readonly #locks = new KeyLocks()
   readonly #gate = new BucketGate()
   readonly multipart: MultipartStore
   readonly #buckets: Map<string, Bucket>
-  readonly #stopRebuild = new AbortController()
+  readonly #stop = new AbortController()
+  readonly #clearing: Clearing
   /** Resolves when LIST can be answered. */
-  readonly #listable: Promise<void>
+  #listable: Promise<void> = Promise.resolve()
   #rebuilt = false
   #uploads = 0
 
-  private constructor(dir: string, options: FolderStoreOptions, lock: FolderLock, buckets: Map<string, Bucket>) {
-    const { fsync, journal = {} } = options
+  private constructor(
+    dir: string,
+    { fsync, packSize }: FolderStoreOptions,
+    lock: FolderLock,
+    buckets: Map<string, Bucket>,
+    index: ListingIndex,
+  ) {
     this.#dir = dir
+    this.#bucketsDir = path.join(dir, 'buckets')
     this.#fsync = fsync
     this.#lock = lock
     this.#buckets = buckets
+    this.#index = index
     this.#folders = new FolderSync(fsync)
-    const recovered = recoverJournal({
-      dir: path.join(dir, 'journal'),
-      fsync,
-      fileOf: (bucket, key) => (buckets.has(bucket) ? this.#path(bucket, key) : undefined),
-      tmp: () => this.#tmp(),
-    })
-    const sync: SyncFiles = fsync ? (files) => syncFiles(files, this.#folders) : async () => undefined
-    this.#journal = new Journal({ dir: path.join(dir, 'journal'), fsync, syncFiles: sync, ...journal })
+    this.#tags = new ObjectTags(fsync, this.#folders)
     this.multipart = new MultipartStore(path.join(dir, 'buckets'), fsync, this.#folders, () => this.#tmp())
-    const file = path.join(dir, 'index.sqlite')
-    const kept = lock.leftBehind === 'power-cut' ? undefined : ListingIndex.openExisting(file)
-    if (kept !== undefined) {
-      this.#index = kept
-      const doubtful = [...kept.intents(), ...recovered]
-      kept.settleNow(doubtful.map(({ bucket, key }) => ({ bucket, key, entry: this.#entryOnDisk(bucket, key) })))
-      lock.markHeld()
-      this.#rebuilt = true
-      this.#listable = Promise.resolve()
-    } else {
-      lock.markRebuilding()
-      this.#index = ListingIndex.create(file)
-      this.#listable = this.#rebuild()
-      // Whoever lists gets the failure; it must not end the process before that.
-      this.#listable.catch(() => undefined)
-    }
+    this.#packs = new Packs({ dir: path.join(dir, 'packs'), fsync, packSize }, index.packs(), index.mark())
+    this.#packs.attach(
+      () => index.flush(),
+      () => this.#clearing.begin(),
+    )
+    this.#clearing = new Clearing(this.#packs, (bucket, key, place) => this.#move(bucket, key, place))
+    index.follow(() => this.#packs.state())
   }
 
   /** Opens a folder, making it if need be. Throws FolderHeldError when it is in use. */
@@ -108,7 +100,19 @@ export class FolderStore {
       await fs.rm(path.join(dir, 'tmp'), { recursive: true, force: true })
       await fs.mkdir(path.join(dir, 'tmp'), { mode: 0o700 })
       await fs.mkdir(path.join(dir, 'buckets'), { recursive: true, mode: 0o700 })
-      return new FolderStore(dir, options, lock, await readBuckets(path.join(dir, 'buckets')))
+      const buckets = await readBuckets(path.join(dir, 'buckets'))
+      const file = path.join(dir, 'index.sqlite')
+      const kept = lock.leftBehind === 'power-cut' ? undefined : ListingIndex.openExisting(file)
+      if (kept === undefined) lock.markRebuilding()
+      const index = kept ?? ListingIndex.create(file)
+      try {
+        const store = new FolderStore(dir, options, lock, buckets, index)
+        await store.#recover(kept !== undefined)
+        return store
+      } catch (error) {
+        index.abandon()
+        throw error
+      }
     } catch (error) {
       lock.release(false)
       throw error
@@ -174,18 +178,20 @@ export class FolderStore {
 
   /** Opens an object for reading; the caller closes it. Undefined where there is none. */
   open(bucket: string, key: string): OpenObject | undefined {
-    return openObject(this.#path(bucket, key), INLINE_LIMIT)
+    const found = this.#index.find(bucket, key)
+    if (typeof found !== 'object') return openObject(this.#path(bucket, key), INLINE_LIMIT)
+    const { record, body } = this.#packs.read(found, key)
+    return OpenObject.ofBytes(record, body)
   }
 
   /** What is known of an object, without its body. */
   record(bucket: string, key: string): ObjectRecord | undefined {
-    const object = openObject(this.#path(bucket, key), 0)
-    object?.close()
-    return object?.record
+    const found = this.#index.find(bucket, key)
+    return typeof found === 'object' ? this.#packs.record(found, key) : this.#recordInFile(bucket, key)
   }
 
   exists(bucket: string, key: string): boolean {
-    return existsSync(this.#path(bucket, key))
+    return typeof this.#index.find(bucket, key) === 'object' || existsSync(this.#path(bucket, key))
   }
 
   /** Begins a body; see {@link Upload}. */
@@ -195,65 +201,44 @@ export class FolderStore {
 
   /** Makes an upload the object of `record.key`, durably, if `condition` lets it. */
   async commit(bucket: string, upload: Upload, record: ObjectRecord, condition?: WriteCondition): Promise<void> {
-    const trailer = encodeTrailer(record)
-    const whole = upload.takeSmall(trailer, JOURNAL_LIMIT)
-    if (whole !== undefined) return this.#commitSmall(bucket, upload, whole, record, condition)
-    await upload.seal(trailer)
-    await this.#change(bucket, record.key, condition, async (target) => {
-      try {
-        await fs.rename(upload.path, target)
-      } catch (error) {
-        if (!isMissing(error)) throw error
-        // Not recursive: it must never make a bucket.
-        await fs.mkdir(path.dirname(target), { mode: 0o700 }).catch(unlessThere)
-        await this.#folders.sync(path.dirname(path.dirname(target)))
-        await fs.rename(upload.path, target)
-      }
-      await this.#dropTags(target)
-      return record
-    })
+    const { key } = record
+    const body = upload.takeSmall(PACK_LIMIT)
+    if (body !== undefined) return this.#hold(bucket, key, condition, () => this.#pack(bucket, record, body))
+    await upload.seal(encodeTrailer(record))
+    await this.#hold(bucket, key, condition, () =>
+      this.#changeFile(bucket, key, record, (target) => this.#moveIn(upload.path, target)),
+    )
   }
 
   /** Removes an object; one that is not there counts as removed. */
   async delete(bucket: string, key: string, condition?: WriteCondition): Promise<void> {
-    await this.#hold(bucket, key, condition, async (target) => {
-      // A put that failed half way may have left an entry behind without a file.
-      if (!existsSync(target) && !this.#journal.mentions(target)) return
-      await this.#journaled(bucket, key, undefined, [], async (durable) => {
-        await durable
-        rmSync(target, { force: true })
-        rmSync(tagsPath(target), { force: true })
-      })
+    await this.#hold(bucket, key, condition, async () => {
+      const target = this.#path(bucket, key)
+      const before = this.#index.find(bucket, key)
+      if (typeof before === 'object') {
+        await this.#note({ bucket, key, change: 'delete' }, [], async () => {
+          await this.#removeFile(target)
+          this.#tell(bucket, key, before, undefined)
+        })
+      } else if (before !== undefined || existsSync(target)) {
+        await this.#changeFile(bucket, key, undefined, () => fs.rm(target, { force: true }))
+      } else return
+      this.#tags.drop(this.#folder(bucket), key)
     })
   }
 
   /** The tags of an object: those it came with, or what they were changed to since. */
-  tags(bucket: string, record: ObjectRecord): Readonly<Record<string, string>> {
-    const file = tagsPath(this.#path(bucket, record.key))
-    // Most objects have none, and asking is a tenth of a failed read.
-    const changed = existsSync(file) ? readJson(file) : undefined
-    if (changed !== undefined && Reflect.get(changed, 'of') === identity(record)) {
-      const tags: unknown = Reflect.get(changed, 'tags')
-      if (isTexts(tags)) return tags
-    }
-    return record.tags ?? {}
+  tags(bucket: string, record: ObjectRecord): Tags {
+    return this.#tags.of(this.#folder(bucket), record)
   }
 
-  /**
-   * Changes the tags of an object; false where there is none. They lie in a file of their own, `tags/` beside
-   * `objects/`, which names the object it is for: so they cannot pass on to the next one under the key.
-   */
-  async setTags(bucket: string, key: string, tags: Readonly<Record<string, string>>): Promise<boolean> {
-    const target = this.#path(bucket, key)
+  /** Changes the tags of an object; false where there is none. */
+  async setTags(bucket: string, key: string, tags: Tags): Promise<boolean> {
     return this.#gate.enter(bucket, () =>
-      this.#locks.hold(target, async () => {
+      this.#locks.hold(`${bucket}/${key}`, async () => {
         const record = this.record(bucket, key)
         if (record === undefined) return false
-        const fresh = this.#tmp()
-        await fs.writeFile(fresh, JSON.stringify({ of: identity(record), tags }), { flush: this.#fsync, mode: 0o600 })
-        await fs.mkdir(path.dirname(tagsPath(target)), { recursive: true, mode: 0o700 })
-        await fs.rename(fresh, tagsPath(target))
-        await this.#folders.sync(path.dirname(tagsPath(target)))
+        await this.#tags.change(this.#folder(bucket), record, tags, this.#tmp())
         return true
       }),
     )
@@ -275,132 +260,199 @@ export class FolderStore {
 
   /** Lets go of the folder. Changes must have ended. */
   async close(): Promise<void> {
-    this.#stopRebuild.abort()
+    this.#stop.abort()
     await this.#listable.catch(() => undefined)
+    await this.#clearing.stop()
     let inOrder = false
     try {
+      await this.#packs.close()
       // What the index could not write down is found by the next start, as after a kill.
       const written = this.#index.close()
-      await this.#journal.close()
       inOrder = this.#rebuilt && written
     } finally {
+      this.#index.abandon()
       this.#lock.release(inOrder)
     }
   }
 
-  /** Every change to a key's file goes through here: the key's lock, and the condition. */
-  async #hold(
-    bucket: string,
-    key: string,
-    condition: WriteCondition | undefined,
-    work: (target: string) => Promise<void>,
-  ): Promise<void> {
-    const target = this.#path(bucket, key)
-    await this.#gate.enter(bucket, () =>
-      this.#locks.hold(target, async () => {
+  /** Makes the index say what files and packs say; the files one after another, while requests go on. */
+  async #recover(isKept: boolean): Promise<void> {
+    const doubtful = recoverJournal({
+      dir: path.join(this.#dir, 'journal'),
+      fsync: this.#fsync,
+      fileOf: (bucket, key) => this.#fileOf(bucket, key),
+      tmp: () => this.#tmp(),
+    })
+    await recoverPacks({
+      packs: this.#packs,
+      index: this.#index,
+      mark: this.#index.mark(),
+      fsync: this.#fsync,
+      fileOf: (bucket, key) => this.#fileOf(bucket, key),
+      entryOnDisk: (bucket, key) => this.#entryOnDisk(bucket, key),
+    })
+    if (isKept) {
+      for (const { bucket, key } of [...doubtful, ...this.#index.intents()]) {
+        if (typeof this.#index.find(bucket, key) === 'object') {
+          // Put in place, and killed before the packs were told.
+          await this.#removeFile(this.#path(bucket, key))
+          await this.#index.unintend(bucket, key)
+        } else this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
+      }
+      this.#index.flush()
+      this.#lock.markHeld()
+      this.#rebuilt = true
+    } else {
+      this.#listable = this.#rebuild()
+      // Whoever lists gets the failure; it must not end the process before that.
+      this.#listable.catch(() => undefined)
+    }
+    this.#clearing.begin()
+  }
+
+  /** Every change to a key goes through here: the key's lock, and the condition. */
+  #hold(bucket: string, key: string, condition: WriteCondition | undefined, work: () => Promise<void>): Promise<void> {
+    return this.#gate.enter(bucket, () =>
+      this.#locks.hold(`${bucket}/${key}`, () => {
         if (!this.#buckets.has(bucket)) throw new BucketGoneError()
         if (condition !== undefined) condition(this.record(bucket, key))
-        await work(target)
+        return work()
       }),
     )
   }
 
-  /** A small object: its file is written but not synced, which the journal makes up for. */
-  #commitSmall(
-    bucket: string,
-    upload: Upload,
-    content: readonly Uint8Array[],
-    record: ObjectRecord,
-    condition: WriteCondition | undefined,
-  ): Promise<void> {
-    return this.#hold(bucket, record.key, condition, (target) =>
-      this.#journaled(bucket, record.key, record, content, async (durable) => {
-        await Promise.all([durable, upload.fill(content)])
-        try {
-          renameSync(upload.path, target)
-        } catch (error) {
-          if (!isMissing(error)) throw error
-          // Not recursive: it must never make a bucket.
-          mkdirSync(path.dirname(target), { mode: 0o700 })
-          renameSync(upload.path, target)
-        }
-        if (existsSync(tagsPath(target))) rmSync(tagsPath(target), { force: true })
-      }),
-    )
-  }
-
-  /** Journal, file, index. Only what a power cut cannot undo may be seen, so the file comes second. */
-  async #journaled(
-    bucket: string,
-    key: string,
-    entry: IndexEntry | undefined,
-    content: readonly Uint8Array[],
-    apply: (durable: Promise<void>) => Promise<void>,
-  ): Promise<void> {
-    const change = entry === undefined ? 'delete' : 'put'
-    const written = await this.#journal.append(this.#path(bucket, key), { bucket, key, change }, content)
-    try {
-      await apply(written.durable)
-    } catch (error) {
-      await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
-      throw error
-    } finally {
-      written.applied()
-    }
-    await this.#index.settle(bucket, key, entry)
-  }
-
-  /** A large object: intent, file, folder, index. */
-  async #change(
-    bucket: string,
-    key: string,
-    condition: WriteCondition | undefined,
-    apply: (target: string) => Promise<ObjectRecord>,
-  ): Promise<void> {
-    await this.#hold(bucket, key, condition, async (target) => {
-      await this.#index.intend(bucket, key)
-      let entry: IndexEntry
-      try {
-        entry = await apply(target)
-      } catch (error) {
-        await this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
-        throw error
-      }
-      await Promise.all([this.#folders.sync(path.dirname(target)), this.#index.settle(bucket, key, entry)])
-      if (!this.#journal.mentions(target)) return
-      const note = { bucket, key, change: 'file' } as const
-      const written = await this.#journal.append(target, note, [])
-      await written.durable.finally(() => written.applied())
+  /** A small object. Only what a power cut cannot undo may be seen, so the index comes second. */
+  #pack(bucket: string, record: ObjectRecord, body: readonly Uint8Array[]): Promise<void> {
+    const { key } = record
+    const before = this.#index.find(bucket, key)
+    return this.#note({ bucket, key, change: 'put', record }, body, (place) => {
+      this.#tell(bucket, key, before, { ...record, place })
+      this.#tags.drop(this.#folder(bucket), key)
+      // While the index is rebuilt there may be a file that it does not know of.
+      const mayHaveFile = before === 'file' || (before === undefined && !this.#rebuilt)
+      return mayHaveFile ? this.#removeFile(this.#path(bucket, key)) : undefined
     })
   }
 
-  async #dropTags(target: string): Promise<void> {
-    if (existsSync(tagsPath(target))) await fs.rm(tagsPath(target), { force: true })
+  /** Writes an entry, and then does what it says. */
+  async #note(
+    note: PackNote,
+    body: readonly Uint8Array[],
+    apply: (place: Place) => Promise<void> | undefined,
+  ): Promise<void> {
+    const { applied, ...place } = await this.#packs.append(note, body)
+    try {
+      const applying = apply(place)
+      if (applying !== undefined) await applying
+    } finally {
+      applied()
+    }
+  }
+
+  /** A large object, or the removal of one: intent, file, folder, what packs say, index. */
+  async #changeFile(
+    bucket: string,
+    key: string,
+    entry: IndexEntry | undefined,
+    apply: (target: string) => Promise<void>,
+  ): Promise<void> {
+    const target = this.#path(bucket, key)
+    const before = this.#index.find(bucket, key)
+    const settle = () => {
+      this.#tell(bucket, key, before, entry)
+      this.#index.settle(bucket, key, entry)
+      this.#tags.drop(this.#folder(bucket), key)
+      return undefined
+    }
+    await this.#index.intend(bucket, key)
+    try {
+      await apply(target)
+      await this.#folders.sync(path.dirname(target)).catch(unlessMissing)
+      const isMentioned = typeof before === 'object' || this.#packs.mentions(bucket, key)
+      if (isMentioned) await this.#note({ bucket, key, change: 'file' }, [], settle)
+      else settle()
+    } catch (error) {
+      if (typeof before === 'object') await this.#index.unintend(bucket, key)
+      else this.#index.settle(bucket, key, this.#entryOnDisk(bucket, key))
+      throw error
+    }
+  }
+
+  /** Tells the index what there is now, and the packs what holds no more. */
+  #tell(bucket: string, key: string, before: Whereabouts, entry: IndexEntry | undefined): void {
+    this.#index.set(bucket, key, entry)
+    if (entry?.place !== undefined) this.#packs.count(entry.place.pack, entry.place.bytes)
+    if (typeof before !== 'object') return
+    this.#packs.count(before.pack, -before.bytes)
+    this.#packs.kill(before)
+    this.#clearing.begin()
+  }
+
+  /** Writes an object anew where writing goes on, if it still is the one at `place`. */
+  #move(bucket: string, key: string, place: Place): Promise<void> {
+    return this.#gate.enter(bucket, () =>
+      this.#locks.hold(`${bucket}/${key}`, async () => {
+        if (!isAt(this.#index.find(bucket, key), place)) return this.#packs.kill(place)
+        const { record, body } = this.#packs.read(place, key)
+        await this.#note({ bucket, key, change: 'put', record }, [body], (moved) => {
+          this.#tell(bucket, key, place, { ...record, place: moved })
+          return undefined
+        })
+      }),
+    )
+  }
+
+  async #moveIn(from: string, target: string): Promise<void> {
+    try {
+      await fs.rename(from, target)
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      // Not recursive: it must never make a bucket.
+      await fs.mkdir(path.dirname(target), { mode: 0o700 }).catch(unlessThere)
+      await this.#folders.sync(path.dirname(path.dirname(target)))
+      await fs.rename(from, target)
+    }
+  }
+
+  async #removeFile(target: string): Promise<void> {
+    if (!existsSync(target)) return
+    await fs.rm(target, { force: true })
+    await this.#folders.sync(path.dirname(target))
   }
 
   async #rebuild(): Promise<void> {
-    await rebuildIndex(
-      path.join(this.#dir, 'buckets'),
-      [...this.#buckets.keys()],
-      this.#index,
-      this.#stopRebuild.signal,
-    )
+    await rebuildIndex(path.join(this.#dir, 'buckets'), [...this.#buckets.keys()], this.#index, this.#stop.signal)
     this.#lock.markHeld()
     this.#rebuilt = true
   }
 
+  #recordInFile(bucket: string, key: string): ObjectRecord | undefined {
+    const object = openObject(this.#path(bucket, key), 0)
+    object?.close()
+    return object?.record
+  }
+
+  /** What the file of a key says, whatever packs say. */
   #entryOnDisk(bucket: string, key: string): IndexEntry | undefined {
     try {
-      return this.#buckets.has(bucket) ? this.record(bucket, key) : undefined
+      return this.#buckets.has(bucket) ? this.#recordInFile(bucket, key) : undefined
     } catch (error) {
       if (error instanceof DamagedObjectError) return undefined
       throw error
     }
   }
 
+  #fileOf(bucket: string, key: string): string | undefined {
+    return this.#buckets.has(bucket) ? this.#path(bucket, key) : undefined
+  }
+
+  #folder(bucket: string): string {
+    // Asked for by every request, and a bucket's name is no path.
+    return `${this.#bucketsDir}${path.sep}${bucket}`
+  }
+
   #path(bucket: string, key: string): string {
-    const name = hash('sha256', key)
-    return path.join(this.#dir, 'buckets', bucket, 'objects', name.slice(0, 2), name.slice(2))
+    return fileIn(path.join(this.#folder(bucket), 'objects'), key)
   }
 
   #tmp(): string {
@@ -409,50 +461,13 @@ export class FolderStore {
   }
 }
 
-/** What a bucket's folder holds, besides bucket.json. */
-const FOLDERS = ['objects', 'uploads', 'tags'] as const
-
-async function readBuckets(dir: string): Promise<Map<string, Bucket>> {
-  const buckets = new Map<string, Bucket>()
-  for (const name of await fs.readdir(dir)) {
-    const file = path.join(dir, name, 'bucket.json')
-    const described = readJson(file) ?? {}
-    const created: unknown = Reflect.get(described, 'created')
-    const settings: unknown = Reflect.get(described, 'settings') ?? {}
-    if (typeof created !== 'number') throw new Error(`${file} does not say when the bucket was created`)
-    if (!isTexts(settings)) throw new Error(`${file} holds settings that are no documents`)
-    accessSync(path.join(dir, name, 'objects'))
-    for (const folder of FOLDERS) mkdirSync(path.join(dir, name, folder), { recursive: true, mode: 0o700 })
-    buckets.set(name, { name, created, settings })
-  }
-  return buckets
+function isAt(found: Whereabouts, { pack, at }: Place): boolean {
+  return typeof found === 'object' && found.pack === pack && found.at === at
 }
 
-function readJson(file: string): object | undefined {
-  let content: string
-  try {
-    content = readFileSync(file, 'utf8')
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
-  const parsed: unknown = JSON.parse(content)
-  return typeof parsed === 'object' && parsed !== null ? parsed : undefined
-}
-
-function isTexts(value: unknown): value is Readonly<Record<string, string>> {
-  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string')
-}
-
-/** Beside `objects/ab/cdef…` lies `tags/ab/cdef…`. */
-function tagsPath(target: string): string {
-  const folder = path.dirname(target)
-  return path.join(path.dirname(path.dirname(folder)), 'tags', path.basename(folder), path.basename(target))
-}
-
-/** Tells an object from others under its key. */
-function identity({ etag, modified }: ObjectRecord): string {
-  return `${modified} ${etag}`
+/** A folder that was never made holds nothing that could come back. */
+function unlessMissing(error: unknown): void {
+  if (!isMissing(error)) throw error
 }
 
 function unlessThere(error: unknown): void {

@@ -54,11 +54,12 @@ export class DamagedObjectError extends Error {
 }
 
 /**
- * An open object. It holds a file descriptor, so a put or delete of the same key meanwhile changes nothing here.
- * Call `close` once.
+ * An open object. What holds a file descriptor, or the bytes themselves, is not changed by a put or delete of the same
+ * key meanwhile. Call `close` once.
  */
 export class OpenObject {
   readonly record: ObjectRecord
+  /** To read the body from, where there are no `bytes`. */
   readonly fd: number
   /** The body, where it was small enough to be read at once. */
   readonly bytes: Buffer | undefined
@@ -69,10 +70,17 @@ export class OpenObject {
     this.bytes = bytes
   }
 
+  /** An object that has been read whole, and has no file of its own. */
+  static ofBytes(record: ObjectRecord, bytes: Buffer): OpenObject {
+    return new OpenObject(NO_FILE, record, bytes)
+  }
+
   close(): void {
-    fs.closeSync(this.fd)
+    if (this.fd !== NO_FILE) fs.closeSync(this.fd)
   }
 }
+
+const NO_FILE = -1
 
 /**
  * Opens an object; undefined where there is none. Files up to `inlineLimit` bytes are read whole. This is synchronous
@@ -137,7 +145,7 @@ function decodeRecord(trailer: Buffer, path: string): ObjectRecord {
 }
 
 /** The CRC says that the record is as this program wrote it; this says that it was this program's format. */
-function isRecord(value: unknown): value is ObjectRecord {
+export function isRecord(value: unknown): value is ObjectRecord {
   if (typeof value !== 'object' || value === null) return false
   const has = (name: string, type: string) => typeof Reflect.get(value, name) === type
   return (

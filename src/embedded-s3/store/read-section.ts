@@ -10,6 +10,10 @@ export async function* readSection(
   length: number,
 ): AsyncGenerator<Buffer, void, undefined> {
   if (length === 0) return
+  if (object.bytes !== undefined) {
+    yield object.bytes.subarray(start, start + length)
+    return
+  }
   const section = { fd: object.fd, start, end: start + length - 1, highWaterMark: READ_SIZE, autoClose: false }
   for await (const chunk of createReadStream('', section)) {
     if (!Buffer.isBuffer(chunk)) throw new TypeError('A file gave something else than bytes')

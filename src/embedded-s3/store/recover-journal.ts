@@ -1,7 +1,22 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { checksum, HEADER, type JournalNote, MAGIC, roundUp } from './journal.ts'
+import { crc32 } from 'node:zlib'
 import { isMissing } from './object-file.ts'
+import { roundUp } from './pack-entry.ts'
+
+const MAGIC = Buffer.from('S3jrnl\r\u0001')
+const HEADER = 32
+
+/** What happened to a key. */
+type JournalNote = {
+  readonly bucket: string
+  readonly key: string
+  /**
+   * `put`: its file has the content of this entry. `delete`: it has none. `file`: whatever file it has now was made
+   * durable by itself, and what earlier entries say of the key holds no more.
+   */
+  readonly change: 'put' | 'delete' | 'file'
+}
 
 type Found = { readonly note: JournalNote; readonly content: Buffer; readonly sequence: number }
 
@@ -15,6 +30,9 @@ type Recovery = {
 }
 
 /**
+ * Small objects had files of their own once, and a log (`journal/`) that made them durable: two segments, written over
+ * by turns. A folder whose process was killed then still has it.
+ *
  * Brings the files to where the log says they are, makes them durable, and removes the log. Answers the keys that the
  * log was about: the listing index may disagree with their files.
  */
@@ -59,7 +77,7 @@ function readSegment(bytes: Buffer): Found[] {
     const end = metaEnd + header.readUInt32BE(20)
     const previous = all.at(-1)
     if (end > bytes.length || (previous !== undefined && sequence !== previous.sequence + 1)) break
-    if (checksum(header, [bytes.subarray(at + HEADER, end)]) !== header.readUInt32BE(24)) break
+    if (crc32(bytes.subarray(at + HEADER, end), crc32(header.subarray(8, 24))) !== header.readUInt32BE(24)) break
     const note: unknown = JSON.parse(bytes.toString('utf8', at + HEADER, metaEnd))
     if (!isNote(note)) break
     all.push({ note, content: bytes.subarray(metaEnd, end), sequence })

@@ -1,4 +1,4 @@
-import { close, closeSync, fsync, open, writev, writevSync } from 'node:fs'
+import { close, fsync, open, writev } from 'node:fs'
 import fs from 'node:fs/promises'
 import { promisify } from 'node:util'
 
@@ -10,11 +10,9 @@ const closeFile = promisify(close)
 const BATCH = 512 * 1024
 
 /**
- * A body on its way to disk, in a file of its own under tmp/. It becomes an object by {@link seal} (or {@link takeSmall}
- * and {@link fill}) and a rename; until then nothing of it can be seen. Call `discard` when any of that fails.
- *
- * What may wait for the disk leaves this thread: making the file (it waits while the file system's journal is written),
- * large writes and syncs. Writing a few pages and closing go to memory, and are cheaper than a trip through the pool.
+ * A body on its way to disk: in memory as long as it may turn out to be small ({@link takeSmall}), and then in a file of
+ * its own under tmp/. That becomes an object by {@link seal} and a rename; until then nothing of it can be seen. Call
+ * `discard` when any of that fails.
  */
 export class Upload {
   readonly path: string
@@ -31,38 +29,20 @@ export class Upload {
     this.#sync = sync
   }
 
-  /** Takes the next bytes. The caller must not change them afterwards. */
-  async write(bytes: Uint8Array): Promise<void> {
-    void this.#open()
+  /** Takes the next bytes; there is nothing to wait for where it answers undefined. The caller must not change them. */
+  write(bytes: Uint8Array): Promise<void> | undefined {
     this.#batch.push(bytes)
     this.#batched += bytes.length
-    if (this.#batched >= BATCH) await this.#drain()
+    return this.#batched >= BATCH ? this.#drain() : undefined
   }
 
-  /**
-   * All of it with `trailer`, where that is at most `limit` bytes and nothing has been written yet; the caller gives it
-   * to {@link fill}. Else undefined, and {@link seal} is to be called.
-   */
-  takeSmall(trailer: Uint8Array, limit: number): readonly Uint8Array[] | undefined {
-    if (this.#spilled || this.#batched + trailer.length > limit) return undefined
-    const all = [...this.#batch, trailer]
+  /** All of it, where that is at most `limit` bytes. Else undefined, and {@link seal} is to be called. */
+  takeSmall(limit: number): readonly Uint8Array[] | undefined {
+    if (this.#spilled || this.#batched > limit) return undefined
+    const all = this.#batch
     this.#batch = []
     this.#batched = 0
     return all
-  }
-
-  /** Writes a small object's file, without making it durable. */
-  async fill(content: readonly Uint8Array[]): Promise<void> {
-    const fd = await this.#open()
-    this.#file = undefined
-    try {
-      let left = content.reduce((sum, { length }) => sum + length, 0)
-      left -= writevSync(fd, content)
-      // Short writes are rare (a signal, a disk nearly full); the next one goes on or says why not.
-      while (left > 0) left -= writevSync(fd, [Buffer.concat(content).subarray(-left)])
-    } finally {
-      closeSync(fd)
-    }
   }
 
   /** Writes what is left and `trailer`, makes the file durable and closes it. */

@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { mediaKinds } from '../../media/index.ts'
 import { type Report, type ReportFigures, type ReportRequest, reportCsv } from '../../upkeep/index.ts'
 import { type HttpEnv, refuseOtherOwner } from '../env.ts'
+import { replicaJson, replicaOutput } from '../replica-json.ts'
 import { cursorText, limitText, ownerText, strict, timestampText } from '../schema.ts'
 import { bearer, commonProblems, problem } from './contract.ts'
 
@@ -51,6 +52,7 @@ const reportOutput = z
     groups: z.int().openapi({ description: 'Rows on all pages.' }),
     total: z.strictObject(figures).openapi({ description: 'Over all rows of all pages.' }),
     nextCursor: z.string().nullable().openapi({ description: 'null on the last page.' }),
+    replica: replicaOutput.nullable().openapi({ description: 'The copy elsewhere; null without one, and for a JWT.' }),
     prices: z
       .strictObject({
         id: z.string().openapi({ example: 'aws:us-east-1' }),
@@ -152,6 +154,7 @@ function reportJson(report: Report): ReportJson {
     groups: report.groups,
     total: figuresJson(report.total),
     nextCursor: report.nextCursor,
+    replica: report.replica && replicaJson(report.replica),
     prices: report.prices && { ...report.prices },
   }
 }

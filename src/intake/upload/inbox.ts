@@ -1,7 +1,7 @@
 import type { AssetRecord } from '../../media/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
-import type { ObjectContent, ObjectStore } from '../../stores/index.ts'
-import { factsFromObject, objectMetadata } from '../object-metadata.ts'
+import type { ObjectContent, ObjectSettings, ObjectStore } from '../../stores/index.ts'
+import { factsFromObject } from '../object-metadata.ts'
 import type { Examined } from './examine.ts'
 import { open } from './ticket.ts'
 
@@ -16,6 +16,13 @@ export function inboxKey({ id, attempt }: Pick<AssetRecord, 'id' | 'attempt'>, e
   return `temp/uploads/${id}${attempt > 1 ? `-${attempt}` : ''}.${extension}`
 }
 
+type Moving = {
+  readonly store: ObjectStore
+  readonly record: AssetRecord
+  readonly content: ObjectContent
+  readonly signal: AbortSignal
+}
+
 /**
  * Copies what was examined to the asset's key. Where somebody was faster, that is what is there, whatever came into the
  * inbox since.
@@ -23,20 +30,17 @@ export function inboxKey({ id, attempt }: Pick<AssetRecord, 'id' | 'attempt'>, e
  * @throws `object_missing` where the inbox holds something else by now, or nothing; what the store throws.
  */
 export async function moveIn(
-  store: ObjectStore,
-  record: AssetRecord,
-  content: ObjectContent,
-  { examined, cacheControl }: { readonly examined: Examined; readonly cacheControl: string },
-  signal: AbortSignal,
+  { store, record, content, signal }: Moving,
+  settings: ObjectSettings,
+  examined: Examined,
 ): Promise<Examined> {
-  const { contentType, ...facts } = examined
   try {
     await store.copy({
       source: content.key,
       key: open(record).key,
       sourceEtag: content.etag,
       size: content.size,
-      settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+      settings,
       createOnly: true,
       signal,
     })

@@ -171,8 +171,7 @@ export class Uploads {
     { parts: named, attributes }: Completion,
     actor: Actor,
   ): Promise<AssetRecord> {
-    const described = attributes && parseAttributes(collection, { ...record.attributes, ...attributes })
-    if (described !== undefined) requirePlace(collection, record, described)
+    const described = attributes && describe(collection, record, attributes)
     if (record.state !== 'pending') return settled(record)
     openTerms(record)
     this.#requireRunning()
@@ -389,7 +388,7 @@ export class Uploads {
     const [kind, extension] = [kindOf(contentType), extensionOf(contentType)]
     const values = { id, attempt, createdAt, owner, collection: collection.name, kind, extension, attributes }
     const inbox = terms.inbox === null ? null : inboxKey({ id, attempt }, extension)
-    const to = { key: collection.key.render(values), inbox, store, lease: this.#leaseOf(terms) }
+    const to = { key: collection.key.render(values), store, inbox, lease: this.#leaseOf(terms) }
     return this.#parts.catalogue.moveUpload(id, record.attempt, to, actor)
   }
 
@@ -500,15 +499,19 @@ export class Uploads {
     isNew: boolean,
     signal: AbortSignal,
   ): Promise<Examined> {
-    const store = this.#parts.stores.of(record.store)
     if ('moved' in content) return content.moved
+    const store = this.#parts.stores.of(record.store)
+    const { spoolDir } = this.#parts
     const { terms, contentType: announced } = open(record)
     if (terms.inbox === null) requireOwn(content.metadata, record)
-    const { spoolDir } = this.#parts
     const examined = await examine(content, terms, collection, { store, spoolDir, signal, announced })
-    const cacheControl = cacheControlOf(collection)
-    if (terms.inbox !== null) return moveIn(store, record, content, { examined, cacheControl }, signal)
     const { contentType, ...facts } = examined
+    const settings = {
+      contentType,
+      cacheControl: cacheControlOf(collection),
+      metadata: objectMetadata(record, facts),
+    }
+    if (terms.inbox !== null) return moveIn({ store, record, content, signal }, settings, examined)
     if (isNew || contentType !== content.contentType) {
       // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
       await store.copy({
@@ -516,7 +519,7 @@ export class Uploads {
         key: content.key,
         sourceEtag: content.etag,
         size: content.size,
-        settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+        settings,
         createOnly: false,
         signal,
       })
@@ -617,13 +620,14 @@ function requireOwn(metadata: Readonly<Record<string, string>>, record: AssetRec
   throw new KeepsakeError('content_mismatch', 'The object under the key of this upload was not put by its ticket.')
 }
 
-/** By what an asset takes another one's place is known from its beginning. */
-function requirePlace(collection: Collection, record: AssetRecord, described: AssetRecord['attributes']): void {
-  const changed = collection.replaceBy?.find((name) => described[name] !== record.attributes[name])
-  if (changed === undefined) return
+/** The attributes that are known at the end, those of the beginning among them. @throws `invalid_request` */
+function describe(collection: Collection, record: AssetRecord, more: Readonly<Record<string, string>>) {
+  const attributes = parseAttributes(collection, { ...record.attributes, ...more })
+  const moved = collection.replaceBy?.find((name) => attributes[name] !== record.attributes[name])
+  if (moved === undefined) return attributes
   throw new KeepsakeError(
     'invalid_request',
-    `The attribute '${changed}' decides what the asset replaces, so it is given when the upload is begun.`,
+    `The attribute '${moved}' says which place the asset takes. Give it when the upload begins.`,
   )
 }
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { type RecipeServer, startRecipe } from '../../../test/support/recipe.ts'
 import { until } from '../../../test/support/service.ts'
 import { type SourceServer, startSourceServer } from '../../../test/support/source-server.ts'
-import { imageSample, trackSample } from '../../intake/testing/media-samples.ts'
+import { imageSample, trackSample } from '../../intake/testing/index.ts'
 import { aiContent, keepGenerated } from './index.ts'
 
 const wallet_address = '0xABCD1234567890123456789012345678901234ABCD'

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type RecipeServer, startRecipe } from '../../../test/support/recipe.ts'
 import { type SourceServer, startSourceServer } from '../../../test/support/source-server.ts'
 import type { Asset } from '../../index.ts'
-import { imageSample, trackSample } from '../../intake/testing/media-samples.ts'
+import { imageSample, trackSample } from '../../intake/testing/index.ts'
 import { aiContent, type GeneratedBy, keepGenerated } from './index.ts'
 
 const by = { wallet: '0xABCD', agent: 'agent-1' } satisfies GeneratedBy

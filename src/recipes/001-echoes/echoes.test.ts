@@ -1,8 +1,10 @@
 /** The document of recipe 001, section by section, against a real bucket and catalogue. README.md has the table. */
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
+import { moveClock } from '../../../test/support/databases.ts'
+import { openTestParts } from '../../../test/support/keepsake.ts'
 import { type RecipeServer, startRecipe } from '../../../test/support/recipe.ts'
 import { KeepsakeError } from '../../index.ts'
-import { aacSample, imageSample, mp3Sample, trackSample } from '../../intake/testing/media-samples.ts'
+import { aacSample, imageSample, mp3Sample, trackSample } from '../../intake/testing/index.ts'
 import { audioFormats, createCleanupService, echoes, validateAudioFile } from './index.ts'
 
 const bucket = 'echoes-audio-dev-123456789012'
@@ -230,6 +232,13 @@ describe('Presigned URL Security', () => {
     expect((await put(upload_url, sound)).status).toBe(200)
   })
 
+  it('takes no header that it does not say, as S3 does not: the bucket encrypts by itself', async () => {
+    const { upload_url, headers } = await uploadUrl()
+    expect(headers).toEqual({ 'Content-Type': 'audio/webm' })
+    expect((await put(upload_url, sound, 'audio/webm', { 'x-amz-server-side-encryption': 'AES256' })).status).toBe(403)
+    expect((await put(upload_url, sound)).status).toBe(200)
+  })
+
   it('writes nothing over what is stored', async () => {
     const given = await uploadUrl()
     await put(given.upload_url, sound)
@@ -356,6 +365,34 @@ describe('Audio Cleanup Service', () => {
     await expect(service.cleanupOldFiles('dave', 0)).rejects.toSatisfy((error) =>
       KeepsakeError.is(error, 'invalid_request'),
     )
+  })
+
+  it('deletes what is older than was said, of that user alone', async () => {
+    const collections = echoes({ env: {} }).collections ?? {}
+    const { keepsake, database } = await openTestParts({ collections })
+    try {
+      const keep = (owner: string) => keepsake.import('echoes', { source: { bytes: sound }, owner })
+      const [old] = await Promise.all([keep('user123'), keep('user456')])
+      await moveClock(database, 366 * 86_400)
+      const young = await keep('user123')
+      const service = createCleanupService(keepsake)
+      expect(await service.getStorageReport('user123')).toMatchObject({
+        old_echoes_count: 1,
+        potential_cleanup_savings: { files: 1, size_bytes: sound.length },
+      })
+      expect(await service.cleanupOldFiles('user123', 365)).toEqual({
+        user_id: 'user123',
+        files_deleted: 1,
+        bytes_deleted: sound.length,
+        older_than_days: 365,
+        cleanup_timestamp: expect.any(String),
+      })
+      await expect(keepsake.get(old.id)).rejects.toMatchObject({ code: 'asset_not_found' })
+      expect(await keepsake.get(young.id)).toMatchObject({ state: 'stored' })
+      expect((await keepsake.list('echoes', { owner: 'user456' })).assets).toHaveLength(1)
+    } finally {
+      await keepsake.close()
+    }
   })
 
   it('finds files that no echo knows, and takes nothing away at the first sight', async () => {

@@ -6,7 +6,7 @@ import {
   type Provenance,
   type Verbs,
 } from '../../index.ts'
-import { collectionNames, placeOf, requireParents, type Stage } from './stages.ts'
+import { collectionNames, collectionOf, requireParents, type Stage } from './stages.ts'
 
 export type StageOptions = {
   /** Ids of the assets that this one was made from. Masks, composites and thumbs have some. */
@@ -50,10 +50,9 @@ export async function saveStage(
   { parents = [], provenance = {}, ...rest }: StageOptions = {},
 ): Promise<Asset> {
   await checkParents(verbs, stage, parents)
-  const { collection, attributes } = placeOf(jobId, stage)
-  return verbs.import(collection, {
+  return verbs.import(collectionOf(stage), {
     source,
-    attributes,
+    attributes: { job: jobId },
     provenance: parents.length === 0 ? provenance : { ...provenance, parents },
     ...rest,
   })
@@ -73,8 +72,8 @@ export async function stageUrl(
   stage: Stage,
   options: { readonly expiresIn?: number } = {},
 ): Promise<AssetUrl> {
-  const { collection, attributes } = placeOf(jobId, stage)
-  const { assets } = await verbs.list(collection, { attributes, state: 'stored', limit: 1 })
+  const request = { attributes: { job: jobId }, state: 'stored', limit: 1 } as const
+  const { assets } = await verbs.list(collectionOf(stage), request)
   const [newest] = assets
   if (newest === undefined) {
     throw new KeepsakeError('asset_not_found', `The job has nothing in ${stage} yet.`)

@@ -10,8 +10,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { type Doors, openDoors } from '../../../test/support/doors.ts'
 import { apiKey } from '../../../test/support/http.ts'
+import { openTestKeepsake } from '../../../test/support/keepsake.ts'
 import { readAsset, readProblem } from '../../../test/support/service.ts'
 import { resolveConfig } from '../../config/index.ts'
+import { publicPrefixes } from '../../media/index.ts'
 import { lineage, productPhotos, saveStage, saveThumb, stages, stageUrl, testConnection } from './index.ts'
 
 const secret = 'a-secret-of-the-tests-that-is-long-enough'
@@ -53,9 +55,9 @@ describe('product photos', () => {
     const source = { bytes: picture }
     const original = await saveStage(verbs, 'job_7', 'originals', source)
     for (const stage of stages) {
-      const { key, attributes } = await saveStage(verbs, 'job_7', stage, source, { parents: [original.id] })
+      const { key, collection, attributes } = await saveStage(verbs, 'job_7', stage, source, { parents: [original.id] })
       expect(key).toMatch(new RegExp(`^${stage}/job_7/[0-9a-f-]{36}\\.png$`))
-      expect(attributes).toEqual({ job: 'job_7', stage })
+      expect({ collection, attributes }).toEqual({ collection: `product-${stage}`, attributes: { job: 'job_7' } })
     }
     expect(stages).toEqual(['originals', 'masks', 'backgrounds', 'composites', 'thumbs'])
   })
@@ -78,7 +80,7 @@ describe('product photos', () => {
     const ofThumb = await lineage(verbs, thumb.id)
     expect(keysOf(ofThumb.ancestors)).toEqual([composite.id, original.id, mask.id, background.id])
     expect(await lineage(verbs, other.id)).toMatchObject({ ancestors: [], descendants: [], gone: [] })
-    expect(keysOf((await verbs.list('product-photos', { parent: background.id })).assets)).toEqual([composite.id])
+    expect(keysOf((await verbs.list('product-composites', { parent: background.id })).assets)).toEqual([composite.id])
 
     await verbs.delete(mask.id)
     expect(await lineage(verbs, composite.id)).toMatchObject({ gone: [mask.id] })
@@ -213,6 +215,25 @@ describe('product photos', () => {
     const refused = { doctor: () => Promise.reject(new Error('no')) }
     expect((await testConnection(refused)).message).toMatch(/^❌ S3 connection failed: /)
   })
+})
+
+it('a stage may be public, under S3_PUBLIC_BASE, and the others stay private beside it', async () => {
+  const baseUrl = env.S3_PUBLIC_BASE
+  const extensions = [productPhotos({ public: ['thumbs'] })]
+  const { collections } = resolveConfig({ env, config: { extensions } })
+  expect(publicPrefixes(collections.values())).toEqual(['thumbs/'])
+  const keepsake = await openTestKeepsake({ extensions, baseUrl })
+  try {
+    const bytes = await sharp({ create: { width: 8, height: 8, channels: 3, background: '#e8b04b' } })
+      .png()
+      .toBuffer()
+    const original = await saveStage(keepsake, 'job_1', 'originals', { bytes })
+    const thumb = await saveThumb(keepsake, original.id)
+    expect(thumb).toMatchObject({ url: `${baseUrl}/${thumb.key}`, urlSource: 'public', urlExpiresAt: null })
+    expect(original).toMatchObject({ urlSource: 'store', url: expect.stringContaining('X-Amz-Signature') })
+  } finally {
+    await keepsake.close()
+  }
 })
 
 it('the environment of the document is honoured as it stands (step 6)', () => {

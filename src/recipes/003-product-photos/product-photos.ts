@@ -1,10 +1,10 @@
 import type { Extension } from '../../index.ts'
 import { addProductRoutes } from './routes.ts'
-import { stageCollections } from './stages.ts'
+import { stageCollections, type stages } from './stages.ts'
 
 export type ProductPhotosOptions = {
-  /** `private`: presigned links. `public`: plain links under S3_PUBLIC_BASE. Default: private. */
-  readonly access?: 'private' | 'public'
+  /** Stages that are read by plain links, under S3_PUBLIC_BASE, such as `['thumbs']`. Default: none. */
+  readonly public?: readonly (typeof stages)[number][]
   /** Default: images. */
   readonly accept?: readonly string[]
   /** The largest image. Default: 50 MB. */
@@ -20,10 +20,10 @@ export type ProductPhotosOptions = {
  * export default defineConfig({ extensions: [productPhotos()] })
  */
 export function productPhotos(options: ProductPhotosOptions = {}): Extension {
-  const { access = 'private', accept = ['image'], maxSize = '50 MB', keepTemp = '7d' } = options
+  const { public: publicStages = [], accept = ['image'], maxSize = '50 MB', keepTemp = '7d' } = options
   return {
     name: 'product-photos',
-    collections: stageCollections({ access, accept, maxSize, keepTemp }),
+    collections: stageCollections({ publicStages, accept, maxSize, keepTemp }),
     http: { path: '/api/products', routes: addProductRoutes },
   }
 }

@@ -18,7 +18,7 @@ import {
 import { type Asset, type ImportSource, KeepsakeError } from '../../index.ts'
 import { testConnection } from './connection.ts'
 import { checkParents, lineage, type StageOptions, saveStage, stageUrl } from './pipeline.ts'
-import { collectionName, collectionNames, jobPattern, placeOf, stages } from './stages.ts'
+import { collectionNames, collectionOf, jobPattern, stages } from './stages.ts'
 import { saveThumb } from './thumb.ts'
 
 const tags = ['Recipe: product photos']
@@ -188,7 +188,7 @@ const connectionRoute = createRoute({
 })
 
 export const addProductRoutes: HttpExtension['routes'] = (app, keepsake) => {
-  const limit = jsonBodyLimit(keepsake.collections.get(collectionName)?.maxSize ?? 0)
+  const limit = jsonBodyLimit(keepsake.collections.get(collectionOf('originals'))?.maxSize ?? 0)
 
   app.openapi(saveRoute(limit), async (c) => {
     const { job, stage } = c.req.valid('param')
@@ -204,9 +204,8 @@ export const addProductRoutes: HttpExtension['routes'] = (app, keepsake) => {
     const { contentType, size, ...given } = c.req.valid('json')
     const { parents = [], provenance, ...rest } = optionsOf(c, given)
     await checkParents(c.get('verbs'), stage, parents)
-    const { collection, attributes } = placeOf(job, stage)
-    const request = { contentType, size, attributes, provenance: { ...provenance, parents }, ...rest }
-    const { asset, upload } = await c.get('verbs').upload(collection, request)
+    const request = { contentType, size, attributes: { job }, provenance: { ...provenance, parents }, ...rest }
+    const { asset, upload } = await c.get('verbs').upload(collectionOf(stage), request)
     if (upload === null) throw new KeepsakeError('upload_closed', 'This upload is over: its image is stored.')
     return c.json({ asset: assetJson(asset), upload: uploadJson(upload) }, 201)
   })
@@ -215,8 +214,7 @@ export const addProductRoutes: HttpExtension['routes'] = (app, keepsake) => {
     const { job } = c.req.valid('param')
     const found = await Promise.all(
       [...stages, 'temp' as const].map(async (name) => {
-        const { collection, attributes } = placeOf(job, name)
-        const { assets } = await c.get('verbs').list(collection, { attributes, limit: 1000 })
+        const { assets } = await c.get('verbs').list(collectionOf(name), { attributes: { job }, limit: 1000 })
         return [name, assets.map(assetJson)] as const
       }),
     )

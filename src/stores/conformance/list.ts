@@ -1,6 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import type { ListedPage } from '../listed-page.ts'
 import type { ObjectStore } from '../object-store.ts'
 import { collectAll, type NewKey, putRequest, type Store, text, withCode } from './tools.ts'
+
+async function* noPages(): AsyncGenerator<ListedPage> {}
 
 export function describeList(store: Store, newKey: NewKey): void {
   describe('list', () => {
@@ -44,6 +47,14 @@ export function describeList(store: Store, newKey: NewKey): void {
 
     it.each([1, 7, 1000])('gives the same by pages of %i', async (pageSize) => {
       expect(await keysOf({ prefix: folder, pageSize })).toEqual(sorted)
+    })
+
+    it('gives keys and sizes alike in pages, where it lists in pages', async () => {
+      const pages = await collectAll(store().listPages?.({ prefix: folder, pageSize: 7 }) ?? noPages())
+      const listed = pages.flatMap((page) =>
+        Array.from({ length: page.length }, (_, index) => [page.key(index), page.size(index)]),
+      )
+      expect(listed).toEqual(store().listPages ? sorted.map((key) => [key, 1]) : [])
     })
 
     it('starts after a key, whether or not it has an object', async () => {

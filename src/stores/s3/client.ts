@@ -9,7 +9,7 @@ import { OutgoingBody, readText } from './body.ts'
 import { emptySha256 } from './canonical.ts'
 import type { ActiveSigner, CredentialsKeeper } from './credentials.ts'
 import { canonicalQuery } from './encode.ts'
-import { failedConnection, failedResponse, type RequestContext } from './errors.ts'
+import { type FailedResponse, failedConnection, failedResponse, type RequestContext } from './errors.ts'
 import { type Answer, exchange, flatHeaders } from './exchange.ts'
 import { type Capabilities, type ProviderName, providerOfAnswer, providerOfHost, providers } from './providers.ts'
 import { backoffMillis, pause, RetryBudget } from './retry.ts'
@@ -183,29 +183,35 @@ export class S3Client {
     }
   }
 
-  /** The same, with the body read as text and made into something by `parse`. */
+  /**
+   * The same, with the body read whole and made into something by `read`, which keeps nothing of it: the memory is used
+   * again.
+   */
+  sendForBytes<T>(request: S3Request, limit: number, read: (bytes: Buffer) => T): Promise<T> {
+    return this.#exchange(request, limit, ({ bytes }) => read(bytes))
+  }
+
+  /** The same, with the body read as text. */
   sendForText<T>(request: S3Request, limit: number, parse: (text: string) => T): Promise<T> {
-    return this.#retried(request, (signer) =>
-      this.#attempt(request, signer, async (options, watch) => {
-        const answer = await exchange(this.#pool, options, limit, watch)
-        if (answer.status >= 300) return this.#refuse(request, answer)
-        this.#accept(answer.headers)
-        watch.end()
-        return parse(answer.text)
-      }),
-    )
+    return this.#exchange(request, limit, ({ bytes }) => parse(bytes.toString('utf8')))
   }
 
   /** The same, with the body thrown away. */
   sendForHeaders(request: S3Request): Promise<S3Response['headers']> {
+    return this.#exchange(request, errorLimit, ({ headers }) => headers)
+  }
+
+  #exchange<T>(request: S3Request, limit: number, read: (answer: Answer) => T): Promise<T> {
     return this.#retried(request, (signer) =>
-      this.#attempt(request, signer, async (options, watch) => {
-        const answer = await exchange(this.#pool, options, errorLimit, watch)
-        if (answer.status >= 300) return this.#refuse(request, answer)
-        this.#accept(answer.headers)
-        watch.end()
-        return answer.headers
-      }),
+      this.#attempt(request, signer, (options, watch) =>
+        exchange(this.#pool, options, limit, watch, (answer) => {
+          const { status, headers, bytes } = answer
+          if (status >= 300) return this.#refuse(request, { status, headers, text: bytes.toString('utf8') })
+          this.#accept(headers)
+          watch.end()
+          return read(answer)
+        }),
+      ),
     )
   }
 
@@ -265,7 +271,7 @@ export class S3Client {
     this.#lastSuccess = performance.now()
   }
 
-  #refuse(request: S3Request, answer: Answer): never {
+  #refuse(request: S3Request, answer: FailedResponse): never {
     this.#provider ??= providerOfAnswer(answer.headers)
     throw this.#judgeClock(failedResponse(this.context(request), answer), answer.headers)
   }

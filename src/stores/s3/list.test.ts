@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseListPage } from './list.ts'
+import { parseKeysPage, parseListPage } from './list.ts'
 import { escapeXml } from './xml.ts'
 
 const contents = (key: string, more = '') =>
@@ -34,6 +34,7 @@ describe('a page of a list', () => {
           `<EncodingType>url</EncodingType>${contents(formEncoded)}${contents(encodeURIComponent(encoded))}`,
         )
         expect(parseListPage(byUrl).objects.map(({ key }) => key)).toEqual([encoded, encoded])
+        expect(parseKeysPage(byUrl).key(1)).toBe(encoded)
         expect(parseListPage(page(contents(escapeXml(escaped)))).objects[0]?.key).toBe(escaped)
       }),
     )
@@ -52,6 +53,11 @@ describe('a page of a list', () => {
         // A comment makes the whole of it be read as XML.
         const carefully = parseListPage(page(`<!-- -->${entries.join('')}`))
         expect(parseListPage(page(entries.join('')))).toEqual(carefully)
+        const keys = parseKeysPage(page(entries.join('')))
+        expect(carefully.objects.map((_, index) => [keys.key(index), keys.size(index)])).toEqual(
+          carefully.objects.map(({ key, size }) => [key, size]),
+        )
+        expect(keys.length).toBe(entries.length)
       }),
     )
   })
@@ -80,6 +86,9 @@ describe('a page of a list', () => {
     ['going on without a token', page('<IsTruncated>true</IsTruncated>')],
   ])('is refused when it is %s', (_, xml) => {
     expect(() => parseListPage(xml)).toThrow(expect.objectContaining({ code: 'store_unavailable' }))
+    if (!xml.includes('yesterday')) {
+      expect(() => parseKeysPage(xml)).toThrow(expect.objectContaining({ code: 'store_unavailable' }))
+    }
   })
 
   it('never takes time or memory out of proportion, whatever it is', () => {

@@ -1,8 +1,8 @@
 import type { Actor, Catalogue, RebuildVerdict } from '../../catalogue/index.ts'
 import { type Collection, isReservedKey, KeepsakeError } from '../../media/index.ts'
 import type { ObjectStore } from '../../stores/index.ts'
+import { readMark } from '../reconcile/marker.ts'
 import { lookAt } from './look.ts'
-import { readCatalogueMarker } from './marker.ts'
 import { Pace } from './pace.ts'
 
 export type RebuildParts = {
@@ -102,7 +102,7 @@ export async function rebuild(
 async function checkGround({ catalogue, store }: RebuildParts, intoExisting: boolean): Promise<string | null> {
   const [ground, marked, own] = await Promise.all([
     catalogue.rebuildGround(),
-    readCatalogueMarker(store),
+    readMark(store),
     catalogue.installationId(),
   ])
   if (ground === 'empty') return marked ?? null

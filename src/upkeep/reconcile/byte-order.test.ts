@@ -96,11 +96,16 @@ describe('a comparison', () => {
       fc.property(fc.uniqueArray(key), fc.uniqueArray(key), (inBucket, inCatalogue) => {
         const byBytes = (a: string, b: string) => bytesOf(a).compare(bytesOf(b))
         const heard: string[] = []
-        compare(ListedPage.of(inBucket.toSorted(byBytes).map(entry)), { keys: inCatalogue.toSorted(byBytes) }, '', {
-          both: (name) => heard.push(`both ${name}`),
-          objectOnly: (name) => heard.push(`object ${name}`),
-          rowOnly: (name) => heard.push(`row ${name}`),
-        })
+        compare(
+          ListedPage.ofObjects(inBucket.toSorted(byBytes).map(entry)),
+          { keys: inCatalogue.toSorted(byBytes) },
+          '',
+          {
+            both: (name) => heard.push(`both ${name}`),
+            objectOnly: (name) => heard.push(`object ${name}`),
+            rowOnly: (name) => heard.push(`row ${name}`),
+          },
+        )
         const expected = [...new Set([...inBucket, ...inCatalogue])].toSorted(byBytes).map((name) => {
           if (!inCatalogue.includes(name)) return `object ${name}`
           return inBucket.includes(name) ? `both ${name}` : `row ${name}`

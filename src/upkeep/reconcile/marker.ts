@@ -9,11 +9,15 @@ export const markerKey = '.keepsake/catalogue.json'
 const clockKey = '.keepsake/clock'
 const markerLimit = 64 * 1024
 
-const markerSchema = z.looseObject({ keepsake: z.literal(1), catalogue: z.string() })
+const markerSchema = z.looseObject({ keepsake: z.literal(1), catalogue: z.uuid() })
 
 type MarkParts = Pick<ReconcileParts, 'catalogue' | 'store'>
 
-/** The id of the catalogue that a bucket belongs to, or undefined where it does not say. */
+/**
+ * The id of the catalogue that a bucket belongs to, or undefined where it does not say.
+ *
+ * @throws {KeepsakeError} `upkeep_refused` where the mark is not what Keepsake writes.
+ */
 export async function readMark(store: ObjectStore, signal?: AbortSignal): Promise<string | undefined> {
   let text = ''
   try {

@@ -1,5 +1,5 @@
 import type { Actor } from '../../catalogue/index.ts'
-import { type ContentFacts, objectMetadata } from '../../intake/index.ts'
+import { type ContentFacts, cacheControlOf, objectMetadata } from '../../intake/index.ts'
 import { type AssetRecord, KeepsakeError } from '../../media/index.ts'
 import type { FindingOf } from './finding.ts'
 import { judgeRow } from './judge.ts'
@@ -11,7 +11,7 @@ import { type Outcome, quarantineKey } from './quarantine.ts'
  * be right when the bucket is wrong. It is marked, and its bytes are looked for.
  */
 
-type RecoverParts = Pick<ReconcileParts, 'catalogue' | 'store' | 'recoverySources'>
+type RecoverParts = Pick<ReconcileParts, 'catalogue' | 'store' | 'collections' | 'recoverySources'>
 type AssetFinding = FindingOf<'missing'> | FindingOf<'mismatch'> | FindingOf<'returned'>
 
 /** Looks at a stored asset and its object once more, and writes down what is so; a lost object is looked for. */
@@ -30,14 +30,16 @@ export async function recover(
   if (found === undefined) return { outcome: 'skipped', reason: 'the object is there, as the catalogue says' }
   const by = { by: 'reconcile' }
   switch (found.kind) {
-    case 'missing':
-      await catalogue.noteHealth(record, 'missing', by, actor)
-      return (await bringBack(parts, record, actor, signal)) ?? { outcome: 'marked', reason: 'missing' }
+    case 'missing': {
+      // What was marked before stays as it was read.
+      const marked = (await catalogue.markHealth(record, 'missing', by, actor)) ?? record
+      return (await bringBack(parts, marked, actor, signal)) ?? { outcome: 'marked', reason: 'missing' }
+    }
     case 'mismatch':
-      await catalogue.noteHealth(record, 'corrupt', { ...by, field: found.field }, actor)
+      await catalogue.markHealth(record, 'corrupt', { ...by, field: found.field }, actor)
       return { outcome: 'marked', reason: `corrupt: ${found.field} is ${found.found}, not ${found.expected}` }
     default:
-      await catalogue.noteHealth(record, 'ok', by, actor)
+      await catalogue.markHealth(record, 'ok', by, actor)
       return { outcome: 'recovered', reason: 'the object is there again' }
   }
 }
@@ -48,7 +50,7 @@ async function bringBack(
   actor: Actor,
   signal: AbortSignal | undefined,
 ): Promise<Outcome | undefined> {
-  const { catalogue, store, recoverySources = [] } = parts
+  const { catalogue, store, collections, recoverySources = [] } = parts
   const { key, size, sha256, contentType, width, height, duration } = record
   if (key === null || size === null || sha256 === null || contentType === null) return undefined
   const facts: ContentFacts = { size, sha256, width, height, duration }
@@ -58,12 +60,13 @@ async function bringBack(
     try {
       // Only these very bytes: the store checks their hash, and nothing is overwritten.
       const metadata = objectMetadata(record, facts)
-      await store.put({ key, body, size, sha256, contentType, metadata, ...callOptions(signal) })
+      const cacheControl = cacheControlOf(collections.get(record.collection) ?? { access: 'private' })
+      await store.put({ key, body, size, sha256, contentType, metadata, cacheControl, ...callOptions(signal) })
     } catch (error) {
       if (KeepsakeError.is(error, 'content_mismatch', 'content_truncated', 'object_missing')) continue
       if (!KeepsakeError.is(error, 'object_exists')) throw error
     }
-    await catalogue.noteHealth(record, 'ok', { by: 'reconcile', from: source.name }, actor)
+    await catalogue.markHealth(record, 'ok', { by: 'reconcile', from: source.name }, actor)
     return { outcome: 'recovered', reason: `from ${source.name}` }
   }
   return undefined

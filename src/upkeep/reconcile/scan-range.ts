@@ -118,7 +118,7 @@ async function* pagesOf(pages: AsyncIterable<ListedPage>, until: string): AsyncG
   const iterator = pages[Symbol.asyncIterator]()
   const read = async (): Promise<Page> => {
     const { done, value } = await iterator.next()
-    if (done) return { objects: ListedPage.of([]), isLast: true }
+    if (done) return { objects: ListedPage.ofObjects([]), isLast: true }
     const count = value.countUpTo(until)
     return count === value.length ? { objects: value, isLast: false } : { objects: value.slice(0, count), isLast: true }
   }
@@ -151,11 +151,11 @@ async function* inPages(objects: AsyncIterable<ListedObject>, until: string): As
     page.push(object)
     const isBeyond = compareObjectKeys(object.key, until) > 0
     if (page.length < pageSize && !isBeyond) continue
-    yield ListedPage.of(page)
+    yield ListedPage.ofObjects(page)
     if (isBeyond) return
     page = []
   }
-  if (page.length > 0) yield ListedPage.of(page)
+  if (page.length > 0) yield ListedPage.ofObjects(page)
 }
 
 function overtaken(): KeepsakeError {

@@ -14,6 +14,7 @@ function reportOf(names: readonly (string | null)[], extra: Partial<Report> = {}
     groups: rows.length,
     total: figures,
     nextCursor: null,
+    replica: null,
     prices: null,
     ...extra,
   }

@@ -1,5 +1,6 @@
 import type { Actor, Catalogue, ReportCounts, ReportGroup, ReportQuery } from '../../catalogue/index.ts'
 import { type Collection, KeepsakeError, type MediaKind, mediaKinds } from '../../media/index.ts'
+import type { Replica, ReplicaStatus } from '../replica/index.ts'
 import { type MonthlyCost, type MonthlyUsage, monthlyCost } from './cost.ts'
 import { type ChosenPrices, choosePrices } from './prices/index.ts'
 
@@ -63,6 +64,8 @@ export type Report = {
   /** Over all rows of all pages. */
   readonly total: ReportFigures
   readonly nextCursor: string | null
+  /** The copy of the bucket elsewhere; null where there is none, and for a user. */
+  readonly replica: ReplicaStatus | null
   /** What the costs were made with. */
   readonly prices: {
     readonly id: string
@@ -72,6 +75,12 @@ export type Report = {
     readonly page: string
     readonly currency: 'USD'
   } | null
+}
+
+type ReportParts = {
+  readonly catalogue: Catalogue
+  readonly collections: ReadonlyMap<string, Collection>
+  readonly replica: Pick<Replica, 'status'>
 }
 
 /** Seconds: what a month's requests are estimated from. */
@@ -85,7 +94,7 @@ const prefix = 'attributes.'
  * @throws `invalid_request`
  */
 export async function report(
-  { catalogue, collections }: { catalogue: Catalogue; collections: ReadonlyMap<string, Collection> },
+  { catalogue, collections, replica }: ReportParts,
   request: ReportRequest,
   actor: Actor,
 ): Promise<Report> {
@@ -135,6 +144,7 @@ export async function report(
     groups: by === null ? 0 : page.groups,
     total: figures(page.total),
     nextCursor: page.nextCursor,
+    replica: actor.role === 'user' ? null : await replica.status(),
     prices: chosen && {
       id: chosen.table.id,
       name: chosen.table.name,

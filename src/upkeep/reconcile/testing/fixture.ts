@@ -7,7 +7,7 @@ import { newAssetId, parseCollection } from '../../../media/index.ts'
 import { createMemoryStore, type ObjectStore } from '../../../stores/index.ts'
 import type { ApplyOptions } from '../apply.ts'
 import { type Finding, parseFinding } from '../finding.ts'
-import type { RecoverySource } from '../parts.ts'
+import type { ReconcileParts, RecoverySource } from '../parts.ts'
 import { createReconcile, type Reconcile } from '../reconcile.ts'
 import type { ScanOptions } from '../scan.ts'
 
@@ -18,6 +18,7 @@ export class Fixture {
   readonly catalogue: Catalogue
   readonly store: ObjectStore
   readonly reconcile: Reconcile
+  readonly parts: ReconcileParts
   readonly database: Database
   readonly #dir: string
   #seconds = 0
@@ -30,13 +31,14 @@ export class Fixture {
     this.catalogue = options.wrapCatalogue?.(createCatalogue(database)) ?? createCatalogue(database)
     this.store = options.wrapStore?.(bucket) ?? bucket
     const collections = new Map([['small', parseCollection('small', { key: 'media/{owner}/{id}.{ext}' })]])
-    this.reconcile = createReconcile({
+    this.parts = {
       catalogue: this.catalogue,
       store: this.store,
       collections,
       spoolDir: dir,
       recoverySources: options.recoverySources ?? [],
-    })
+    }
+    this.reconcile = createReconcile(this.parts)
   }
 
   /** Empties the catalogue: the database is shared by the tests of a file. */
