@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { createCatalogue, openPglite, openPostgres } from '../src/catalogue/index.ts'
-import { boundYoungGeneration } from '../src/cli/young-generation.ts'
 import { systemClock } from '../src/clock.ts'
 import { parseCollection } from '../src/media/index.ts'
 import { createMoving } from '../src/moving/index.ts'
 import { createS3Store } from '../src/stores/index.ts'
+import { boundYoungGeneration } from '../src/young-generation.ts'
 import { bucket, credentials, region } from './bucket.ts'
 import { serveParent } from './child.ts'
 

@@ -10,7 +10,7 @@ const source = join(import.meta.dirname, '../src')
 
 /** From low to high. Who stands higher may know who stands lower; those side by side may not know each other mutually. */
 const floors: readonly (readonly string[])[] = [
-  ['media', 'clock.ts', 'logger.ts', 'version.ts'],
+  ['media', 'clock.ts', 'logger.ts', 'version.ts', 'young-generation.ts'],
   ['embedded-s3', 'logging', 'stores', 'catalogue', 'jobs', 'data-folder', 'config'],
   ['intake', 'delivery', 'upkeep', 'bucket', 'doctor', 'moving'],
   [

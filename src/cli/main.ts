@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
-import { boundYoungGeneration } from './young-generation.ts'
+import { boundYoungGeneration } from '../young-generation.ts'
 
 // Before anything else is loaded: the second start, and each one after it, is twice as fast.
 enableCompileCache()

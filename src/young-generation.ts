@@ -10,7 +10,9 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
  * For a process of our own only: a program that uses the library has its memory as it likes.
  */
 export function boundYoungGeneration(bytes = 16 * 1024 * 1024): void {
-  let grows = true
+  // While modules load nobody listens, and what they leave behind is there to stay: no growth until then.
+  let grows = false
+  setFlagsFromString('--semi-space-growth-factor=1')
   const observer = new PerformanceObserver(() => {
     const size = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0
     // V8 also shrinks it, when there is little to do.
