@@ -15,9 +15,10 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   '.': ['createKeepsake', 'defineConfig', 'KeepsakeError'],
   './s3': ['createS3Store', 'openS3Store'],
   './embedded-s3': ['startEmbeddedS3'],
-  './http': ['createHttpApp', 'serveHttp'],
+  './http': ['createHttpApp', 'serveHttp', 'createHandler', 'openForm', 'readJsonBody'],
   './client': ['createClient', 'KeepsakeClientError'],
   './react': ['KeepsakeProvider', 'useUpload', 'useAssets', 'MediaImage', 'MediaVideo', 'MediaAudio'],
+  './recipes': ['recipes', 'profileMedia', 'imageStorage'],
   './testing': ['describeObjectStore'],
 }
 
@@ -99,6 +100,7 @@ function compile(): void {
   ]
   writeFileSync(join(temp, 'consumer.ts'), consumer.join('\n'))
   writeSnippets('README.md', temp)
+  writeSnippets('docs/extensions.md', temp)
   writeFileSync(
     join(temp, 'tsconfig.json'),
     JSON.stringify({
@@ -132,8 +134,9 @@ function compile(): void {
 /** Every block of TypeScript in a page of the documentation, each as a module of its own. */
 function writeSnippets(document: string, folder: string): void {
   const text = readFileSync(join(root, document), 'utf8')
+  const name = document.replace(/^.*\/|\.md$/g, '').toLowerCase()
   for (const [index, [, type, code]] of [...text.matchAll(/^```(tsx?)\n([\s\S]*?)^```$/gm)].entries())
-    writeFileSync(join(folder, `snippet-${index + 1}.${type}`), `${code}\nexport {}\n`)
+    writeFileSync(join(folder, `snippet-${name}-${index + 1}.${type}`), `${code}\nexport {}\n`)
 }
 
 /** The complaints that are about this package or its documentation. */

@@ -1,6 +1,6 @@
 import type { Actor, AssetFilter, AuditFilter, Catalogue } from './catalogue/index.ts'
 import { checkVariant, type Delivery } from './delivery/index.ts'
-import type { Intake, NamedPart, UploadPart, UploadRequest, Uploads, UploadTicket } from './intake/index.ts'
+import type { Completion, Intake, UploadPart, UploadRequest, Uploads, UploadTicket } from './intake/index.ts'
 import type { Jobs } from './jobs/index.ts'
 import type { Logger } from './logger.ts'
 import {
@@ -77,10 +77,10 @@ export class BoundVerbs implements Verbs {
     return this.#parts.uploads.parts(await this.#find(id), partNumbers, this.#actor)
   }
 
-  async completeUpload(id: string, options: { readonly parts?: readonly NamedPart[] } = {}): Promise<Asset> {
+  async completeUpload(id: string, options: Completion = {}): Promise<Asset> {
     const record = await this.#find(id)
     const collection = this.#collection(record.collection)
-    return this.#present(await this.#parts.uploads.complete(record, collection, options.parts, this.#actor))
+    return this.#present(await this.#parts.uploads.complete(record, collection, options, this.#actor))
   }
 
   async abortUpload(id: string): Promise<{ done: boolean }> {
@@ -98,6 +98,14 @@ export class BoundVerbs implements Verbs {
 
   async get(id: string): Promise<Asset> {
     return this.#present(await this.#find(id))
+  }
+
+  async getByKey(key: string): Promise<Asset> {
+    const record = isKey(key) ? await this.#parts.catalogue.getByKey(key, this.#actor) : undefined
+    if (record === undefined) {
+      throw new KeepsakeError('asset_not_found', 'There is no asset with this key. It may have been deleted.')
+    }
+    return this.#present(record)
   }
 
   async list(name: string, request: ListRequest = {}): Promise<{ assets: Asset[]; nextCursor: string | null }> {
@@ -225,6 +233,9 @@ export class BoundVerbs implements Verbs {
       }
       attributes[name] = normalizeAttribute(definition, value)
     }
+    if (request.parent !== undefined && !isAssetId(request.parent)) {
+      throw new KeepsakeError('invalid_request', 'parent is no asset id. Name the asset whose children are looked for.')
+    }
     return { ...request, collection: collection.name, attributes, limit: checkLimit(request.limit ?? 50) }
   }
 }
@@ -232,6 +243,12 @@ export class BoundVerbs implements Verbs {
 function checkLimit(limit: number): number {
   if (Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit
   throw new KeepsakeError('invalid_request', `limit is ${limit}. Allowed is an integer from 1 to ${maxLimit}.`)
+}
+
+/** Whether an object could have this key at all (AWS, "Naming Amazon S3 objects"): other text is not for the database. */
+function isKey(key: string): boolean {
+  const bytes = Buffer.byteLength(key)
+  return bytes >= 1 && bytes <= 1024 && !key.includes('\0') && key.isWellFormed()
 }
 
 /** The same words for an asset that is not there and for one that is another owner's. */

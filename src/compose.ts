@@ -30,7 +30,7 @@ import {
   verify,
   type WebhookEndpoint,
 } from './upkeep/index.ts'
-import type { Keepsake, PartHealth } from './verbs.ts'
+import type { Keepsake, PartHealth, PrimaryPlace } from './verbs.ts'
 
 /** What a Keepsake is made of. `createKeepsake` makes the parts from configuration; tests bring their own. */
 export type KeepsakeParts = {
@@ -45,6 +45,8 @@ export type KeepsakeParts = {
   readonly replication?: ReplicaSettings
   /** Seconds between looks at what fell back. Default: 5. */
   readonly promoteEvery?: number
+  /** Where the store's objects lie. */
+  readonly bucketPlace: PrimaryPlace
   readonly jobs: Jobs
   readonly fetch: GuardedFetch
   readonly clock: Clock
@@ -157,6 +159,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     completeUpload: (id, options) => service.completeUpload(id, options),
     abortUpload: (id) => service.abortUpload(id),
     get: (id) => service.get(id),
+    getByKey: (key) => service.getByKey(key),
     list: (collection, request) => service.list(collection, request),
     delete: (id) => service.delete(id),
     update: (id, changes) => service.update(id, changes),
@@ -169,6 +172,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     as,
     moving: createMoving(parts),
     collections,
+    place: parts.bucketPlace,
     reconcile: createReconcile({ ...parts, recoverySources: replicaSource(parts) }),
     replica,
     check: () => checkParts(given, stores),

@@ -13,7 +13,7 @@ export type {
   UpkeepRun,
   WebhookEvent,
 } from './catalogue/index.ts'
-export { defineConfig, type ExtensionSettings, type KeepsakeConfig } from './config/index.ts'
+export { defineConfig, type ExtensionSettings, type KeepsakeConfig, type SchemaSetting } from './config/index.ts'
 export type {
   DoctorOptions,
   Finding,
@@ -74,11 +74,13 @@ export type {
 } from './upkeep/index.ts'
 export type {
   AssetUrl,
+  Completion,
   FallbackState,
   ImportRequest,
   ListRequest,
   NamedPart,
   PartHealth,
+  PrimaryPlace,
   RunAs,
   UploadedPart,
   UploadPart,

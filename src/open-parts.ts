@@ -26,6 +26,7 @@ import {
   type LocalStore,
   type ObjectStore,
   openS3Store,
+  type S3StoreOptions,
 } from './stores/index.ts'
 import { parseEndpoints } from './upkeep/index.ts'
 import { version } from './version.ts'
@@ -89,6 +90,12 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
       catalogue: createCatalogue(database),
       store,
       local,
+      bucketPlace: {
+        bucket: place.bucket,
+        region: place.region,
+        endpoint: place.endpoint,
+        embedded: config.objectStore.kind === 'embedded',
+      },
       openBucket: open,
       replica,
       ...(config.replica === null ? {} : { replication: config.replica }),
@@ -126,12 +133,13 @@ function revealed({ name, url, secrets, events }: ResolvedConfig['webhooks']['en
 }
 
 function openDatabase(
-  { database }: ResolvedConfig,
+  { database, extensions }: ResolvedConfig,
   folder: DataFolder,
   logger: Logger,
 ): Promise<PgliteDatabase | PostgresDatabase> {
-  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue') })
-  return openPostgres({ connectionString: database.connectionString.reveal(), logger })
+  const schemas = extensions.flatMap(({ name, schema }) => (schema === null ? [] : [{ name, sql: schema }]))
+  if (database.kind === 'pglite') return openPglite({ dir: folder.path('catalogue'), schemas, logger })
+  return openPostgres({ connectionString: database.connectionString.reveal(), schemas, logger })
 }
 
 function queueDatabase(database: PgliteDatabase | PostgresDatabase, config: ResolvedConfig) {
@@ -155,7 +163,7 @@ async function openStore(
   folder: DataFolder,
   closers: (() => Promise<unknown>)[],
 ): Promise<OpenedStore> {
-  if (store.kind === 's3') return openBucket(store)
+  if (store.kind === 's3') return openBucket(store, config.fallback === null ? {} : impatient)
   const credentials = await folder.embeddedS3Credentials()
   const server = await startStore(store, config, folder, credentials)
   closers.push(() => server.close())
@@ -189,7 +197,16 @@ async function openFallback(
   return openLocalStore({ server, endpoint, publicEndpoint, credentials, dir: folder.path(fallbackPlace.dir), minFree })
 }
 
-async function openBucket(store: S3Config): Promise<OpenedStore> {
+/**
+ * Where there is something to fall back to, a bucket that hangs gets less time: whoever meets it first waits that long
+ * before the disk is asked. Seconds without progress, and attempts.
+ */
+const impatient = { requestTimeout: 10, attempts: 2 } as const
+
+async function openBucket(
+  store: S3Config,
+  patience: Pick<S3StoreOptions, 'requestTimeout' | 'attempts'>,
+): Promise<OpenedStore> {
   const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack, profile } = store
   const credentials = credentialsOf(store, profile)
   const open = (name: string) =>
@@ -202,6 +219,7 @@ async function openBucket(store: S3Config): Promise<OpenedStore> {
       ...(provider === null ? {} : { provider }),
       dualStack,
       credentials,
+      ...patience,
     })
   const place = { bucket, region, endpoint, forcePathStyle, dualStack }
   return {

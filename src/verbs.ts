@@ -1,6 +1,14 @@
 import type { Actor, AuditEntry, AuditFilter, HealthFacts, LocalFacts, UpkeepRun } from './catalogue/index.ts'
 import type { DoctorOptions, Report as DoctorReport } from './doctor/index.ts'
-import type { ImportRequest, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket } from './intake/index.ts'
+import type {
+  Completion,
+  ImportRequest,
+  NamedPart,
+  UploadedPart,
+  UploadPart,
+  UploadRequest,
+  UploadTicket,
+} from './intake/index.ts'
 import type { Asset, AssetState, Collection, KeepsakeError, LocalPlace, MediaKind } from './media/index.ts'
 import type { Moving } from './moving/index.ts'
 import type { CircuitState } from './stores/index.ts'
@@ -30,6 +38,8 @@ export type ListRequest = {
   readonly kind?: MediaKind
   readonly state?: AssetState
   readonly attributes?: Readonly<Record<string, string>>
+  /** An asset's id: only what names it among the parents of its provenance, what came of it. */
+  readonly parent?: string
   readonly from?: Date
   readonly to?: Date
   /** 1 to 1000. Default: 50. */
@@ -43,6 +53,11 @@ export type UrlOptions = {
   /** Open as a download, under the asset's filename. */
   readonly download?: boolean
   readonly variant?: string
+  /**
+   * Signed for this moment, so that it lives as long as was asked. Default: false, the same link for a quarter of its life,
+   * which caches keep and which ends up to a quarter sooner.
+   */
+  readonly fresh?: boolean
 }
 
 /** An upload that goes straight to the bucket, and what has arrived of it. */
@@ -79,19 +94,27 @@ export interface Verbs {
   uploadParts(id: string, partNumbers: readonly number[]): Promise<readonly UploadPart[]>
 
   /**
-   * Reads what arrived, and stores it. The asset comes back `pending` where that takes long; it goes on by itself.
-   * Harmless when repeated.
+   * Reads what arrived, and stores it, with attributes that were not known when the upload began. The asset comes back `pending` where that takes long; it goes on by itself.
+   * Harmless when repeated: what is stored stays as it is.
    *
-   * @throws `upload_incomplete` while bytes are missing; `content_type_refused`, `content_mismatch` where they are not what
+   * @throws `invalid_request` for attributes that the collection does not take; `upload_incomplete` while bytes are missing; `content_type_refused`, `content_mismatch` where they are not what
    * the collection takes or the ticket said: the object is then removed and the asset `failed`.
    */
-  completeUpload(id: string, options?: { readonly parts?: readonly NamedPart[] }): Promise<Asset>
+  completeUpload(id: string, options?: Completion): Promise<Asset>
 
   /** Gives an upload up, and removes what has arrived. @throws `upload_closed` for a stored asset, `asset_not_found` */
   abortUpload(id: string): Promise<{ done: boolean }>
 
   /** @throws `asset_not_found`, also for another owner's asset. */
   get(id: string): Promise<Asset>
+
+  /**
+   * The asset whose object has this key, as it stands in `asset.key`; stored, or on its way. A key that was given up, or
+   * whose asset was deleted, leads nowhere: it never comes back.
+   *
+   * @throws `asset_not_found`, also for another owner's asset.
+   */
+  getByKey(key: string): Promise<Asset>
 
   /** Newest first. */
   list(collection: string, request?: ListRequest): Promise<{ assets: Asset[]; nextCursor: string | null }>
@@ -151,11 +174,24 @@ export type FallbackState = {
   readonly local: readonly LocalFacts[]
 }
 
+/** Where the primary store's objects lie. Nothing in it is a secret. */
+export type PrimaryPlace = {
+  readonly bucket: string
+  readonly region: string
+  /** The address of an S3 that is not AWS's own; null for AWS. */
+  readonly endpoint: string | null
+  /** Whether it is the embedded S3, in this installation's own data folder. */
+  readonly embedded: boolean
+}
+
 /**
  * A running Keepsake. Its own verbs act as the service: any owner. Use {@link as} to act for one.
  */
 export interface Keepsake extends Verbs {
   readonly collections: ReadonlyMap<string, Collection>
+
+  /** Where the primary store's objects lie. */
+  readonly place: PrimaryPlace
 
   /** The same verbs bound to an actor: a user sees and makes only what is its own. */
   as(actor: Actor): Verbs
@@ -238,4 +274,13 @@ export interface Keepsake extends Verbs {
   close(options?: { readonly grace?: number }): Promise<void>
 }
 
-export type { ImportRequest, KeepsakeError, NamedPart, UploadedPart, UploadPart, UploadRequest, UploadTicket }
+export type {
+  Completion,
+  ImportRequest,
+  KeepsakeError,
+  NamedPart,
+  UploadedPart,
+  UploadPart,
+  UploadRequest,
+  UploadTicket,
+}

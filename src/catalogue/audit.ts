@@ -17,6 +17,7 @@ const actions = [
   'asset.purged',
   'asset.rebuilt',
   'asset.retention',
+  'asset.described',
   'asset.missing',
   'asset.corrupt',
   'asset.recovered',

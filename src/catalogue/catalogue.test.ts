@@ -558,6 +558,23 @@ describe.each(databases)('the catalogue on $name', ({ open }) => {
       expect(await ids({ to: one.createdAt })).toEqual([])
     })
 
+    it('tell what came of an asset, and of that only what the actor may see', async () => {
+      const { owner } = reservation()
+      const original = await pending({ owner })
+      const mask = await pending({ owner, provenance: { parents: [original.id] } })
+      const other = await pending({ owner, provenance: { parents: [mask.id] } })
+      const composite = await pending({ owner, provenance: { prompt: 'x', parents: [mask.id, original.id] } })
+      const strangers = await pending({ provenance: { parents: [original.id] } })
+      const children = async (parent: string, actor: Actor, filter: object = {}) =>
+        (await catalogue.list({ parent, limit: 10, ...filter }, actor)).assets.map(({ id }) => id)
+      expect(await children(original.id, user(owner))).toEqual([composite.id, mask.id])
+      expect(await children(original.id, service)).toEqual([strangers.id, composite.id, mask.id])
+      expect(await children(mask.id, service)).toEqual([composite.id, other.id])
+      expect(await children(composite.id, service)).toEqual([])
+      expect(await children(original.id, service, { owner, limit: 1 })).toEqual([composite.id])
+      expect(await children("' or true --", service)).toEqual([])
+    })
+
     it('page through the audit of an owner', async () => {
       const { owner } = reservation()
       for (let n = 0; n < 5; n += 1) await pending({ owner })

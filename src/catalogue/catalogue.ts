@@ -14,6 +14,7 @@ import type { PromotionQueries } from './promotions.ts'
 import type { RebuildQueries } from './rebuild.ts'
 import type { ReconcileQueries } from './reconcile.ts'
 import type { ReplicaQueries } from './replicas.ts'
+import type { ReplaceQueries } from './replace.ts'
 import type { ReportQueries } from './report.ts'
 import type { RetentionQueries } from './retention.ts'
 import type { UploadQueries } from './uploads.ts'
@@ -100,6 +101,10 @@ export type StoredContent = {
   readonly duration: number | null
   /** Seconds until retention ends, from now, or null for ever; where the asset has no retention of its own. */
   readonly keep: number | null
+  /** In place of those that it was reserved with. */
+  readonly attributes?: Readonly<Record<string, string>>
+  /** The key that its client wrote to, where that is another one: it is retired. */
+  readonly inbox?: string | null
 }
 
 export type AssetFilter = {
@@ -108,6 +113,8 @@ export type AssetFilter = {
   readonly kind?: MediaKind
   readonly state?: AssetState
   readonly attributes?: Readonly<Record<string, string>>
+  /** Named among the parents of its provenance. */
+  readonly parent?: string
   /** Created at or after. */
   readonly from?: Date
   /** Created before. */
@@ -129,6 +136,7 @@ export type AuditAction =
   | 'asset.purged'
   | 'asset.rebuilt'
   | 'asset.retention'
+  | 'asset.described'
   | 'asset.missing'
   | 'asset.corrupt'
   | 'asset.recovered'
@@ -181,6 +189,7 @@ export interface Catalogue
     RetentionQueries,
     HealthQueries,
     WebhookQueries,
+    ReplaceQueries,
     ReportQueries,
     RebuildQueries,
     ReconcileQueries,

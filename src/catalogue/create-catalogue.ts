@@ -8,6 +8,7 @@ import { countByState, due, get, getByKey, getMany, list } from './read.ts'
 import { rebuildQueries } from './rebuild.ts'
 import { reconcileQueries } from './reconcile.ts'
 import { replicaQueries } from './replicas.ts'
+import { replaceQueries } from './replace.ts'
 import { reportQueries } from './report.ts'
 import { reserve } from './reserve.ts'
 import { retentionQueries } from './retention.ts'
@@ -43,6 +44,7 @@ export function createCatalogue(database: Database): Catalogue {
     listAudit: (filter, actor) => listAudit(database, filter, actor),
     countByState: () => countByState(database),
     ...uploadSweepQueries(database),
+    ...replaceQueries(database),
     ...reportQueries(database),
     ...rebuildQueries(database),
     ...retentionQueries(database),

@@ -15,9 +15,11 @@ export type {
   StoredContent,
 } from './catalogue.ts'
 export { createCatalogue } from './create-catalogue.ts'
+export type { ExtensionSchema, SchemaOptions } from './extension-schemas.ts'
 export type { CheckDepth, CheckScope, DueCheck, HealthFacts, UpkeepRun } from './health.ts'
 export { type CatalogueInspection, inspectCatalogue } from './inspect.ts'
 export {
+  type CopiedFile,
   type FoundFile,
   type Move,
   type MoveCounts,
@@ -28,6 +30,7 @@ export {
   type MoveStage,
   moveFileStates,
   moveStages,
+  type PlacedAsset,
   type PlacedFile,
 } from './moves.ts'
 export { openPglite, type PgliteDatabase, type PgliteOptions } from './pglite.ts'
@@ -43,7 +46,7 @@ export type {
   RebuildVerdict,
 } from './rebuild.ts'
 export type {
-  KeyedRow,
+  KeyedRows,
   QuarantineEntry,
   QuarantineRequest,
   ReconcileQueries,

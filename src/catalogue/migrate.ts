@@ -6,8 +6,11 @@ import { type Migration, migrations } from './migrations/index.ts'
 import { parseRows } from './row.ts'
 import type { Sql } from './sql.ts'
 
-/** One transaction as the login itself, rolled back when `work` throws. */
-export type MigrationTransaction = <T>(work: (session: Sql) => Promise<T>) => Promise<T>
+/** One transaction as the login itself, rolled back when `work` throws. `onWarning` gets what statements warn of. */
+export type MigrationTransaction = <T>(
+  work: (session: Sql) => Promise<T>,
+  onWarning?: (message: string) => void,
+) => Promise<T>
 
 /** Any number, the same in every process: who holds it migrates. */
 const lock = 5_240_617_382_911
@@ -88,7 +91,7 @@ function checksum(migration: Migration): string {
   return createHash('sha256').update(migration.sql).digest('hex')
 }
 
-async function takeLock(session: Sql): Promise<void> {
+export async function takeLock(session: Sql): Promise<void> {
   await session.query('select pg_advisory_xact_lock($1::bigint)', [lock])
 }
 

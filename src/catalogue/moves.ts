@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type AssetProblem, type AssetRecord, KeepsakeError, type MediaKind } from '../media/index.ts'
 import { requireLimit } from './cursor.ts'
 import { violatedUnique } from './database-error.ts'
-import { assetColumns, assetColumnsOf, parseAssets, parseRows, safeInteger } from './row.ts'
+import { assetColumnsOf, parseAssets, parseRows, safeInteger } from './row.ts'
 import type { Database } from './sql.ts'
 
 /** The stages of a move, in order. */
@@ -69,6 +69,22 @@ export type PlacedFile = {
   readonly duration: number | null
 }
 
+/** The row that was made for a file; the rest of it is as it was asked for. */
+export type PlacedAsset = { readonly id: string; readonly createdAt: Date }
+
+/** A file whose bytes are in the store, to be verified. */
+export type CopiedFile = {
+  readonly path: string
+  /** Bytes. */
+  readonly size: number
+  readonly sha256: string
+  /** As the store gave it; null where that is not known. */
+  readonly etag: string | null
+  /** Null where the asset was deleted or given up meanwhile. */
+  readonly key: string | null
+  readonly asset: string
+}
+
 export type MoveCounts = Readonly<Record<MoveFileState, { readonly files: number; readonly bytes: number }>>
 
 /**
@@ -115,13 +131,19 @@ export interface MoveQueries {
     collection: string,
     files: readonly PlacedFile[],
     options: { readonly lease: number; readonly quota: number | null },
-  ): Promise<readonly AssetRecord[]>
+  ): Promise<readonly PlacedAsset[]>
 
   /** The assets of files that were placed before. */
   placedAssets(move: string, paths: readonly string[]): Promise<readonly AssetRecord[]>
 
-  /** placed -> copied, or copied -> verified. */
-  markMoveFiles(move: string, to: 'copied' | 'verified', paths: readonly string[]): Promise<void>
+  /** placed -> copied, with the ETag that the store gave the object. */
+  markCopied(move: string, files: readonly Pick<CopiedFile, 'path' | 'etag'>[]): Promise<void>
+
+  /** By path, after a path. */
+  copiedFiles(move: string, after: string, limit: number): Promise<readonly CopiedFile[]>
+
+  /** copied -> verified. */
+  markVerified(move: string, paths: readonly string[]): Promise<void>
 
   /** Any open state -> failed. A pending asset that was made for it fails too, and its key is retired. */
   failMoveFiles(move: string, failures: readonly (AssetProblem & { readonly path: string })[]): Promise<void>
@@ -174,6 +196,17 @@ const fileRow = z
     }),
   )
 
+const placedRow = z
+  .strictObject({ id: z.string(), created_at: z.date() })
+  .transform(({ id, created_at: createdAt }): PlacedAsset => ({ id, createdAt }))
+const copiedRow = z.strictObject({
+  path: z.string(),
+  size: safeInteger,
+  sha256: z.string(),
+  etag: z.string().nullable(),
+  asset: z.string(),
+  key: z.string().nullable(),
+})
 const pathRow = z.strictObject({ path: z.string() })
 const countRow = z.strictObject({ state: z.enum(moveFileStates), files: safeInteger, bytes: safeInteger })
 
@@ -211,6 +244,10 @@ const filesText = `select path, size, version, state, asset, sha256, problem_cod
 const countText = `select state, count(*) as files, coalesce(sum(size), 0) as bytes
   from keepsake.move_files where move = $1 group by state`
 
+// The planner knows nothing of how many rows an array or a new move has, and by its guess of one it would compare each
+// row of the batch with each: what is compared for a batch is a lookup of one row (a scalar subquery), or an IN that it
+// cannot turn into a join ("is true") and so answers by a hash.
+
 // A key that another row has, or had, makes no row; its file stays found and is told from the answer.
 const placeText = `
 with input as (
@@ -218,8 +255,9 @@ with input as (
     $12::bigint[], $13::text[], $14::integer[], $15::integer[], $16::float8[])
     as i (path, asset, owner, attributes, filename, key, kind, content_type, size, sha256, width, height, duration)
 ), open as (
-  select i.* from input i join keepsake.move_files f on f.move = $1 and f.path = i.path and f.state = 'found'
-  where not exists (select from keepsake.retired_keys r where r.key = i.key)
+  select i.* from input i
+  where (select f.state from keepsake.move_files f where f.move = $1 and f.path = i.path) = 'found'
+    and not exists (select from keepsake.retired_keys r where r.key = i.key)
 ), made as (
   insert into keepsake.assets (id, collection, owner, attributes, filename, key, kind, content_type, size, sha256, width,
     height, duration, until, counted, quota)
@@ -227,22 +265,29 @@ with input as (
     ${later('$3')}, size, $17::bigint
   from open
   on conflict (key) where key is not null do nothing
-  returning ${assetColumns}
+  returning id, owner, collection, attempt, created_at
 ), audited as (
   insert into keepsake.audit (action, asset, owner, collection, actor, detail)
   select 'asset.reserved', id, owner, collection, 'system', jsonb_build_object('attempt', attempt, 'move', $1::text)
   from made
 ), placed as (
   update keepsake.move_files f set state = 'placed', asset = i.asset, sha256 = i.sha256
-  from open i join made on made.id = i.asset where f.move = $1 and f.path = i.path
+  from open i where f.move = $1 and f.path = i.path and (i.asset in (select id from made)) is true
 )
-select ${assetColumns} from made`
+select id, created_at from made`
 
 const placedText = `select ${assetColumnsOf('a')} from keepsake.move_files f join keepsake.assets a on a.id = f.asset
   where f.move = $1 and f.path = any($2::text[])`
 
-const markText = `update keepsake.move_files set state = $2
-  where move = $1 and path = any($3::text[]) and state = case $2 when 'copied' then 'placed' else 'copied' end`
+const copiedText = `update keepsake.move_files f set state = 'copied', etag = i.etag
+  from unnest($2::text[], $3::text[]) as i (path, etag) where f.move = $1 and f.path = i.path and (f.state = 'placed') is true`
+
+const copiedFilesText = `select f.path, f.size, f.sha256, f.etag, f.asset, a.key
+  from keepsake.move_files f left join keepsake.assets a on a.id = f.asset
+  where f.move = $1 and f.state = 'copied' and f.path > $2 order by f.path limit $3`
+
+const verifiedText = `update keepsake.move_files set state = 'verified'
+  where move = $1 and path = any($2::text[]) and state = 'copied'`
 
 const failText = `
 with failed as (
@@ -266,7 +311,7 @@ insert into keepsake.audit (action, asset, owner, collection, actor, detail)
 select 'asset.failed', id, owner, collection, 'system', jsonb_build_object('attempt', attempt, 'code', problem_code)
 from changed`
 
-const retryText = `update keepsake.move_files set state = 'found', asset = null, sha256 = null, problem_code = null,
+const retryText = `update keepsake.move_files set state = 'found', asset = null, sha256 = null, etag = null, problem_code = null,
   problem_message = null where move = $1 and state = 'failed'`
 
 // An asset may have been settled meanwhile by the regular sweep (stored all the same), or deleted by its owner.
@@ -283,9 +328,9 @@ with files as (
   select 'asset.stored', id, owner, collection, 'system',
     jsonb_build_object('attempt', attempt, 'size', size, 'sha256', sha256, 'move', $1::text)
   from stored
-), settled as (
-  select path, exists (select from stored where stored.id = files.asset)
-    or exists (select from keepsake.assets a where a.id = files.asset and a.state = 'stored') as stored
+), settled as materialized (
+  select path, asset in (select id from stored)
+    or coalesce((select a.state = 'stored' from keepsake.assets a where a.id = files.asset), false) as stored
   from files
 )
 update keepsake.move_files f set state = case when settled.stored then 'done' else 'failed' end,
@@ -373,7 +418,7 @@ export function moveQueries(database: Database): MoveQueries {
           column('duration'),
           quota,
         ])
-        return parseAssets(rows)
+        return parseRows(placedRow, rows)
       } catch (error) {
         // Another row took one of the keys at the same moment.
         if (violatedUnique(error) === 'assets_key') return []
@@ -381,8 +426,16 @@ export function moveQueries(database: Database): MoveQueries {
       }
     },
     placedAssets: async (move, paths) => parseAssets(await run(placedText, [move, paths])),
-    async markMoveFiles(move, to, paths) {
-      if (paths.length > 0) await run(markText, [move, to, paths])
+    async markCopied(move, files) {
+      if (files.length === 0) return
+      await run(copiedText, [move, files.map(({ path }) => path), files.map(({ etag }) => etag)])
+    },
+    async copiedFiles(move, after, limit) {
+      requireLimit(limit)
+      return parseRows(copiedRow, await run(copiedFilesText, [move, after, limit]))
+    },
+    async markVerified(move, paths) {
+      if (paths.length > 0) await run(verifiedText, [move, paths])
     },
     async failMoveFiles(move, failures) {
       if (failures.length === 0) return

@@ -1,9 +1,10 @@
 import { access, mkdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { PGlite, type Transaction } from '@electric-sql/pglite'
+import { PGlite, type QueryOptions, type Transaction } from '@electric-sql/pglite'
 import { KeepsakeError } from '../media/index.ts'
 import { databaseError } from './database-error.ts'
-import { migrate } from './migrate.ts'
+import { applySchemas, type SchemaOptions } from './extension-schemas.ts'
+import { type MigrationTransaction, migrate } from './migrate.ts'
 import { toParameters } from './parameters.ts'
 import { openUserRole, requireOpen } from './roles.ts'
 import type { Database, Sql, SqlResult } from './sql.ts'
@@ -13,7 +14,7 @@ export type PgliteOptions = {
   readonly dir: string
   /** Seconds that a statement, or a transaction, may wait for its turn and run. Default: 30. */
   readonly deadline?: number
-}
+} & SchemaOptions
 
 /**
  * PostgreSQL inside this process. One session serves all, so statements and transactions take turns; the session is
@@ -114,9 +115,10 @@ export async function openPglite(options: PgliteOptions): Promise<PgliteDatabase
     throw databaseError(error)
   }
   try {
-    await migrate((work) =>
-      pglite.transaction((transaction) => work({ query: (text, values) => run(transaction, text, values) })),
-    )
+    const transaction: MigrationTransaction = (work, onWarning) =>
+      pglite.transaction((session) => work({ query: (text, values) => run(session, text, values, onWarning) }))
+    await migrate(transaction)
+    await applySchemas(transaction, options)
     return new PgliteDatabase(pglite, options.deadline ?? 30)
   } catch (error) {
     await pglite.close()
@@ -153,9 +155,18 @@ async function run(
   session: Pick<Transaction, 'query' | 'exec'>,
   text: string,
   values?: readonly unknown[],
+  onWarning?: (message: string) => void,
 ): Promise<SqlResult> {
+  const options: QueryOptions = {}
+  if (onWarning !== undefined) {
+    options.onNotice = ({ severity, message }) => {
+      if (severity === 'WARNING') onWarning(message ?? '')
+    }
+  }
   const result =
-    values === undefined ? (await session.exec(text)).at(-1) : await session.query<Row>(text, toParameters(values))
+    values === undefined
+      ? (await session.exec(text, options)).at(-1)
+      : await session.query<Row>(text, toParameters(values), options)
   const rows: readonly Row[] = result?.rows ?? []
   return { rows, rowCount: Math.max(rows.length, result?.affectedRows ?? 0) }
 }

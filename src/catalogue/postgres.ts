@@ -1,7 +1,8 @@
 import pg from 'pg'
 import { KeepsakeError } from '../media/index.ts'
 import { databaseError, leavesConnectionUsable } from './database-error.ts'
-import { migrate } from './migrate.ts'
+import { applySchemas, type SchemaOptions } from './extension-schemas.ts'
+import { type MigrationTransaction, migrate } from './migrate.ts'
 import { toParameters } from './parameters.ts'
 import { openUserRole, requireOpen, serviceRole } from './roles.ts'
 import type { Database, Sql, SqlResult } from './sql.ts'
@@ -16,9 +17,9 @@ export type PostgresOptions = {
   readonly max?: number
   /** Seconds that a statement may run. Default: 15. */
   readonly statementTimeout?: number
-  /** Told of connections that broke while idle. */
+  /** Told of connections that broke while idle, and of what extensions' schemas warn of. */
   readonly logger?: { warn(facts: object, message: string): void }
-}
+} & SchemaOptions
 
 /** Seconds to wait for a connection, be it new or one in use by others. */
 const connectDeadline = 10
@@ -169,7 +170,7 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresDa
     application_name: 'keepsake',
     keepAlive: true,
   }
-  await migrateServer({ ...settings, query_timeout: (migrationDeadline + grace) * 1000 })
+  await migrateServer({ ...settings, query_timeout: (migrationDeadline + grace) * 1000 }, options)
   const pool = new pg.Pool({
     ...settings,
     max: options.max ?? 10,
@@ -200,15 +201,19 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresDa
   }
 }
 
-async function migrateServer(settings: pg.ClientConfig): Promise<void> {
+async function migrateServer(settings: pg.ClientConfig, options: SchemaOptions): Promise<void> {
   const client = new pg.Client(settings)
   client.on('error', () => {})
   try {
     await client.connect()
     await client.query(`set statement_timeout = '${migrationDeadline}s'; set client_min_messages = 'warning'`)
-    await migrate(async (work) => {
-      await client.query('begin')
+    const transaction: MigrationTransaction = async (work, onWarning) => {
+      const onNotice = ({ severity, message }: NoticeOrError) => {
+        if (severity === 'WARNING') onWarning?.(message ?? '')
+      }
+      client.on('notice', onNotice)
       try {
+        await client.query('begin')
         const result = await work({
           query: async (text, values) => toResult(await client.query(text, values && toParameters(values))),
         })
@@ -217,8 +222,12 @@ async function migrateServer(settings: pg.ClientConfig): Promise<void> {
       } catch (error) {
         await rolledBack(client)
         throw error
+      } finally {
+        client.off('notice', onNotice)
       }
-    })
+    }
+    await migrate(transaction)
+    await applySchemas(transaction, options)
   } catch (error) {
     throw databaseError(error)
   } finally {
@@ -245,6 +254,7 @@ function requireUrl(connectionString: string): void {
   )
 }
 
+type NoticeOrError = { readonly severity?: string | undefined; readonly message?: string | undefined }
 type Result = pg.QueryResult<Readonly<Record<string, unknown>>>
 
 /** A script answers with an array, of which the last counts. The types of `pg` do not tell. */

@@ -38,6 +38,17 @@ export async function getByKey(database: Database, key: string, actor: Actor): P
   return parseAsset(rows)
 }
 
+/**
+ * Children are few and anywhere, so they are found first, by their index (see migration 10, which has the condition on
+ * `provenance` too). As a plain condition the planner might walk the whole collection from its newest end.
+ */
+function childrenOf(parent: string): string {
+  return (
+    "array(select child.id from keepsake.assets child where child.provenance ? 'parents' " +
+    `and child.provenance -> 'parents' @> ${parent}::jsonb)`
+  )
+}
+
 export async function list(
   database: Database,
   filter: AssetFilter,
@@ -56,6 +67,7 @@ export async function list(
   if (filter.attributes !== undefined && Object.keys(filter.attributes).length > 0) {
     where((p) => `attributes @> ${p}::jsonb`, JSON.stringify(filter.attributes))
   }
+  if (filter.parent !== undefined) where((p) => `id = any(${childrenOf(p)})`, JSON.stringify(filter.parent))
   if (filter.from !== undefined) where((p) => `created_at >= ${p}::timestamptz`, filter.from)
   if (filter.to !== undefined) where((p) => `created_at < ${p}::timestamptz`, filter.to)
   if (filter.cursor !== undefined) {

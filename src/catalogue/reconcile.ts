@@ -39,10 +39,14 @@ export type ScanTotals = {
 }
 
 /**
- * A row as far as a comparison needs it, and as small as it can be: millions of them are read. Its bytes are null while
- * they are not known; its flags are those of {@link rowFlags}.
+ * Rows as far as a comparison needs them, in columns, and as small as they can be: millions of them are read. Bytes are
+ * null while they are not known; flags are those of {@link rowFlags}.
  */
-export type KeyedRow = readonly [key: string, size: number | null, flags: number]
+export type KeyedRows = {
+  readonly keys: readonly string[]
+  readonly sizes: readonly (number | null)[]
+  readonly flags: readonly number[]
+}
 
 export const rowFlags = {
   /** Stored, and in the bucket: it must have its object. */
@@ -121,7 +125,7 @@ export interface ReconcileQueries {
   keyedRows(
     range: { readonly after: string; readonly until: string; readonly listedAt: Date },
     limit: number,
-  ): Promise<readonly KeyedRow[]>
+  ): Promise<KeyedRows>
   /** Those rows with one of these keys that are stored in the bucket, now. */
   storedWithKeys(keys: readonly string[]): Promise<readonly SuspectRow[]>
   /** Those of the keys that are watched because a row let go of them. */
@@ -204,8 +208,13 @@ const scanRow = z
   )
 const scanColumns = 'id, bucket, prefix, source, hashes, started_at, listed_at, finished_at'
 
+// Looked at in a loop: a schema for each of millions of values leaves more garbage than they are.
+const arrayOf = <T>(isOne: (value: unknown) => value is T) =>
+  z.custom<readonly T[]>((given) => Array.isArray(given) && given.every(isOne))
 const keyedRows = z.strictObject({
-  rows: z.array(z.tuple([z.string(), z.number().nullable(), z.int()])),
+  keys: arrayOf((value) => typeof value === 'string'),
+  sizes: arrayOf((value): value is number | null => value === null || Number.isSafeInteger(value)),
+  flags: arrayOf((value): value is number => Number.isSafeInteger(value)),
 })
 
 const suspectRow = z.strictObject({
@@ -250,9 +259,11 @@ const entryColumns = [
 ]
 const entryColumnsOf = (alias: string) => entryColumns.map((name) => `${alias}.${name}`).join(', ')
 
-// One JSON text for all of them: a driver takes several times as long over a row of its own for each.
+// A JSON text for each column: a driver takes several times as long over a row of its own for each.
 const keyedRowsText = `
-select coalesce(json_agg(json_build_array(key, size, flags)), '[]') as rows from (
+select coalesce(json_agg(key), '[]') as keys, coalesce(json_agg(size), '[]') as sizes,
+  coalesce(json_agg(flags), '[]') as flags
+from (
   select key, size, case when state = 'stored' and store = 'primary' then ${rowFlags.stored} else 0 end
     + case when stored_at < $3::timestamptz then ${rowFlags.settled} else 0 end
     + case when health = 'missing' then ${rowFlags.missing} else 0 end as flags
@@ -489,7 +500,8 @@ export function reconcileQueries(database: Database): ReconcileQueries {
         [scan],
       ),
     async keyedRows({ after, until, listedAt }, limit) {
-      return (await rowsOf(keyedRows, keyedRowsText, [after, until, listedAt, limit]))[0]?.rows ?? []
+      const [rows] = await rowsOf(keyedRows, keyedRowsText, [after, until, listedAt, limit])
+      return rows ?? { keys: [], sizes: [], flags: [] }
     },
     storedWithKeys: (keys) => (keys.length === 0 ? Promise.resolve([]) : rowsOf(suspectRow, suspectsText, [keys])),
     async retiredAmong(keys) {

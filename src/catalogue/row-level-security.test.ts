@@ -194,7 +194,7 @@ describe.each(databases)('row-level security on $name', ({ open }) => {
       and not (relrowsecurity and relforcerowsecurity) order by 1`,
       [],
     )
-    expect(rows.map(({ name }) => name)).toEqual(['installation', 'migrations'])
+    expect(rows.map(({ name }) => name)).toEqual(['extensions', 'installation', 'migrations'])
   })
 })
 

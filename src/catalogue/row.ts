@@ -29,6 +29,10 @@ const provenance: z.ZodType<Provenance> = z.looseObject({
 
 const uploadTerms: z.ZodType<UploadTerms> = z.strictObject({
   size: z.int(),
+  // Of 0.1, whose rows may be pending still.
+  atMost: z.boolean().default(false),
+  sameType: z.boolean().default(false),
+  inbox: z.string().nullable().default(null),
   sha256: z.string().nullable(),
   partSize: z.int().nullable(),
   uploadId: z.string().nullable(),

@@ -33,6 +33,11 @@ export const retire = `insert into keepsake.retired_keys (key, store, asset)
   where old.key is not null and old.key is distinct from changed.key
   on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at`
 
+/** As {@link retire}, for the key that a plain upload's client writes to. */
+export const retireInbox = `insert into keepsake.retired_keys (key, store, asset)
+  select old.inbox, old.store, old.id from old join changed on changed.id = old.id where old.inbox is not null
+  on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at`
+
 export const later = (parameter: string) => `keepsake.now() + make_interval(secs => ${parameter}::float8)`
 
 const assignKeyText = `
@@ -88,28 +93,42 @@ export async function assignKey(
   return undefined
 }
 
-const confirmText = `
+export const confirmText = `
 with changed as (
   update keepsake.assets
   set state = 'stored', health = 'ok', size = $5, counted = $5, sha256 = $6, width = $7, height = $8, duration = $9,
     kind = coalesce($11, kind), content_type = coalesce($12, content_type), stored_at = keepsake.now(),
     expires_at = case when keep is null then ${later('$10')} when keep > 0 then ${later('keep')} end, until = null, source_url = null, upload = null, problem_code = null,
-    problem_message = null
+    problem_message = null, attributes = coalesce($13::jsonb, attributes)
   where id = $1 and state = 'pending' and attempt = $2 and key is not null
   returning ${assetColumns}
+), retired as (
+  insert into keepsake.retired_keys (key, store, asset) select $14::text, store, id from changed where $14::text is not null
+  on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at
 ), audited as (
   ${audit('changed', 'asset.stored', "jsonb_build_object('attempt', attempt, 'size', size, 'sha256', sha256)")}
 )
 select ${assetColumns} from changed`
 
-export function confirm(
+export async function confirm(
   database: Database,
   id: string,
   attempt: number,
   content: StoredContent,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
-  return change(database, confirmText, id, attempt, actor, [
+  if (!isAssetId(id)) return undefined
+  const { rows } = await database.service.query(confirmText, confirmValues(id, attempt, content, actor))
+  return parseAsset(rows)
+}
+
+/** What {@link confirmText} takes. */
+export function confirmValues(id: string, attempt: number, content: StoredContent, actor: Actor): readonly unknown[] {
+  return [
+    id,
+    attempt,
+    actorName(actor),
+    actor.requestId ?? null,
     content.size,
     content.sha256,
     content.width,
@@ -118,12 +137,14 @@ export function confirm(
     content.keep,
     content.type?.kind ?? null,
     content.type?.contentType ?? null,
-  ])
+    content.attributes === undefined ? null : JSON.stringify(content.attributes),
+    content.inbox ?? null,
+  ]
 }
 
 const failText = `
 with old as (
-  select id, key, store from keepsake.assets
+  select id, key, store, upload ->> 'inbox' as inbox from keepsake.assets
   where id = $1 and state = 'pending' and attempt = $2 and (not $8::boolean or until <= keepsake.now())
     and (not $9::boolean or upload ->> 'uploadId' is null) for update
 ), changed as (
@@ -132,6 +153,8 @@ with old as (
     problem_message = $6, reopenable = $7
   from old where a.id = old.id
   returning ${assetColumnsOf('a')}
+), retired_inbox as (
+  ${retireInbox}
 ), retired as (
   ${retire}
 ), audited as (
@@ -321,10 +344,11 @@ export async function beginDelete(
 const purgeText = `
 with purged as (
   delete from keepsake.assets where id = $1 and state = 'deleting' and attempt = $2
-  returning id, owner, collection, key, store, attempt
+  returning id, owner, collection, key, store, attempt, upload ->> 'inbox' as inbox
 ), retired as (
   insert into keepsake.retired_keys (key, store, asset)
   select key, store, id from purged where key is not null
+  union all select inbox, store, id from purged where inbox is not null
   on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at
 ), elsewhere as (
   -- A copy in another store, which links were given for before a promotion, goes at once with its asset.

@@ -3,7 +3,7 @@ import { acting, actorName } from './acting.ts'
 import type { Actor } from './catalogue.ts'
 import { assetColumns, assetColumnsOf, parseAsset } from './row.ts'
 import type { Database } from './sql.ts'
-import { audit, later, retire } from './transitions.ts'
+import { audit, later, retire, retireInbox } from './transitions.ts'
 
 /**
  * What is particular to direct uploads. They are reserved, confirmed and failed as imports are; in between their bytes
@@ -36,7 +36,13 @@ export interface UploadQueries {
   moveUpload(
     id: string,
     attempt: number,
-    to: { readonly key: string; readonly store: StorePlace; readonly lease: number },
+    to: {
+      readonly key: string
+      /** Where its client puts the bytes of a plain one. */
+      readonly inbox: string | null
+      readonly store: StorePlace
+      readonly lease: number
+    },
     actor: Actor,
   ): Promise<AssetRecord | undefined>
 
@@ -55,8 +61,8 @@ export function uploadQueries(database: Database): UploadQueries {
     extendUpload: (id, attempt, { seconds, parts }, actor) =>
       changed(extendText, id, [attempt, seconds, parts, actorName(actor), actor.requestId ?? null]),
     holdUpload: (id, attempt, lease) => changed(holdText, id, [attempt, lease]),
-    moveUpload: (id, attempt, { key, store, lease }, actor) =>
-      changed(moveText, id, [attempt, actorName(actor), actor.requestId ?? null, key, store, lease]),
+    moveUpload: (id, attempt, { key, inbox, store, lease }, actor) =>
+      changed(moveText, id, [attempt, actorName(actor), actor.requestId ?? null, key, store, lease, inbox]),
     async beginAbort(id, lease, actor) {
       if (!isAssetId(id)) return undefined
       const values = [id, lease, actorName(actor), actor.requestId ?? null]
@@ -91,13 +97,15 @@ update keepsake.assets set until = ${later('$3')} where ${isOpen} returning ${as
 
 const moveText = `
 with old as (
-  select id, key, store from keepsake.assets where ${isOpen} for update
+  select id, key, store, upload ->> 'inbox' as inbox from keepsake.assets where ${isOpen} for update
 ), changed as (
   update keepsake.assets a set attempt = a.attempt + 1, key = $5, store = $6,
-    upload = a.upload || '{"uploadId": null}', until = greatest(a.until, ${later('$7')})
+    upload = a.upload || jsonb_build_object('uploadId', null, 'inbox', $8::text), until = greatest(a.until, ${later('$7')})
   from old
   where a.id = old.id and not exists (select from keepsake.retired_keys r where r.key = $5)
   returning ${assetColumnsOf('a')}
+), retired_inbox as (
+  ${retireInbox}
 ), retired as (
   ${retire}
 ), audited as (

@@ -11,7 +11,7 @@ import type { Io } from './io.ts'
 export async function localInstallation(env: Io['env'], cwd = process.cwd()): Promise<Installation> {
   const file = await loadConfigFile(cwd)
   // Who declares nothing gets everything to try: the recipes. A configuration file says what it wants of them.
-  const config = resolveConfig({ env, cwd, file: file ? file.config : { extensions: await defaultRecipes() } })
+  const config = resolveConfig({ env, cwd, file: file ? file.config : { extensions: await defaultRecipes(env) } })
   return {
     dataDir: config.dataDir,
     logLevel: config.logLevel,
@@ -20,9 +20,9 @@ export async function localInstallation(env: Io['env'], cwd = process.cwd()): Pr
   }
 }
 
-async function defaultRecipes() {
+async function defaultRecipes(env: Io['env']) {
   const { recipes } = await import('../recipes/index.ts')
-  return recipes()
+  return recipes({ env })
 }
 
 async function openInstallation(config: ResolvedConfig, logger: Logger): Promise<OpenInstallation> {

@@ -64,6 +64,8 @@ export type ListQuery = {
   kind?: MediaKind | undefined
   state?: AssetState | undefined
   attributes?: Record<string, string> | undefined
+  /** An asset's id: only what was made from it. */
+  parent?: string | undefined
   /** Created at or after. */
   from?: Date | undefined
   /** Created before. */

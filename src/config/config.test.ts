@@ -14,6 +14,7 @@ import {
   loadConfigFile,
   readEnvironment,
   resolveConfig,
+  type SchemaSetting,
   settingNames,
 } from './index.ts'
 
@@ -597,4 +598,45 @@ describe('the configuration file', () => {
 test('defineConfig gives back what it got', () => {
   const config = { http: { port: 1 } }
   expect(defineConfig(config)).toBe(config)
+})
+
+describe('collections that extensions bring', () => {
+  const one = { name: 'one', collections: { avatars: { maxSize: '1 MB' } } }
+  const two = { name: 'two', collections: { avatars: { maxSize: '2 MB' } } }
+
+  test('add to those that are declared, which win', () => {
+    const { collections } = resolveConfig({ env: {}, config: { extensions: [one] } })
+    expect(collections.get('avatars')?.maxSize).toBe(1_000_000)
+    const declared = { extensions: [one, two], collections: { avatars: { maxSize: '3 MB' } } }
+    expect(resolveConfig({ env: {}, config: declared }).collections.get('avatars')?.maxSize).toBe(3_000_000)
+  })
+
+  test('of one name from two are refused, naming both', () => {
+    const { message } = errorOf(() => resolveConfig({ env: {}, config: { extensions: [one, two] } }))
+    expect(message).toContain("The extensions 'one' and 'two' both bring a collection 'avatars'")
+  })
+})
+
+describe('extensions', () => {
+  const schemasOf = (extensions: NonNullable<KeepsakeConfig['extensions']>, env = {}) =>
+    resolveConfig({ config: { extensions }, env }).extensions.map(({ schema }) => schema)
+
+  test('bring a schema as a text, or make it for the database and the public address at hand', () => {
+    const made = { name: 'b', schema: (setting: SchemaSetting) => `${setting.database} ${setting.baseUrl}` }
+    expect(schemasOf([{ name: 'a', schema: 'select 1' }, made, { name: 'c' }])).toEqual([
+      'select 1',
+      'pglite null',
+      null,
+    ])
+    const env = { DATABASE_URL: 'postgres://db/app', S3_BASE_URL: 'https://cdn.example.com/' }
+    expect(schemasOf([made, { name: 'none', schema: () => null }], env)).toEqual([
+      'postgres https://cdn.example.com',
+      null,
+    ])
+  })
+
+  test('are told apart by their names', () => {
+    const error = errorOf(() => schemasOf([{ name: 'notes' }, { name: 'echoes' }, { name: 'notes' }]))
+    expect(error.message).toContain("There are two extensions called 'notes'")
+  })
 })

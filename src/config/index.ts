@@ -9,7 +9,7 @@ export {
   type SettingName,
   settingNames,
 } from './environment.ts'
-export { defineConfig, type ExtensionSettings, type KeepsakeConfig } from './keepsake-config.ts'
+export { defineConfig, type ExtensionSettings, type KeepsakeConfig, type SchemaSetting } from './keepsake-config.ts'
 export { type ConfigSources, resolveConfig } from './resolve-config.ts'
 export type {
   CloudFrontConfig,

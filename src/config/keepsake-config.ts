@@ -24,7 +24,12 @@ export const configSchema = z.strictObject({
       z.strictObject({
         name: value.anyText,
         collections: collectionsSchema.optional(),
-        schema: value.anyText.optional(),
+        schema: z
+          .union([
+            value.anyText,
+            z.custom<(setting: SchemaSetting) => string | null>((given) => typeof given === 'function'),
+          ])
+          .optional(),
         // The HTTP side's own, which checks it.
         http: z.unknown().optional(),
       }),
@@ -153,13 +158,25 @@ export const configSchema = z.strictObject({
 
 export type ParsedConfig = z.output<typeof configSchema>
 
+/** Where a schema is applied. */
+export type SchemaSetting = {
+  /** `pglite`: the catalogue in the data folder, which is nobody else's. `postgres`: the database of DATABASE_URL. */
+  readonly database: 'pglite' | 'postgres'
+  /** Where objects of public collections are read from, without a slash at its end. */
+  readonly baseUrl: string | null
+}
+
 /** What an extension brings. `Extension` says what its `http` is. */
 export type ExtensionSettings = {
+  /** Unique among the extensions of an installation. */
   readonly name: string
   /** Added to those declared; one declared under the same name wins. */
   readonly collections?: Readonly<Record<string, CollectionDefinition>>
-  /** SQL for relations of its own, run at every start as the catalogue's owner: it has to be harmless when repeated. */
-  readonly schema?: string
+  /**
+   * SQL for relations of its own, run in one transaction as the catalogue's owner, at the start after it changed: it has
+   * to be harmless when repeated. A function makes it for the database at hand; null makes none. docs/extensions.md
+   */
+  readonly schema?: string | ((setting: SchemaSetting) => string | null)
   readonly http?: unknown
 }
 

@@ -12,7 +12,7 @@ import { aliases } from './aliases.ts'
 import type { ParsedBucketSettings } from './bucket-settings.ts'
 import { collectEnvironment, type Environment, type EnvironmentSettings, settingNames } from './environment.ts'
 import { environmentLayer } from './environment-layer.ts'
-import { configSchema, type KeepsakeConfig, type ParsedConfig } from './keepsake-config.ts'
+import { configSchema, type KeepsakeConfig, type ParsedConfig, type SchemaSetting } from './keepsake-config.ts'
 import { found, foundSecret, Problems, pathOf } from './problems.ts'
 import { resolveCloudFront } from './resolve-cloudfront.ts'
 import { resolveReplica } from './resolve-replica.ts'
@@ -75,11 +75,14 @@ export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
     fallback: resolveFallback(pick),
     bucket: resolveBucketSettings(layers),
     collections: resolveCollections(layers, problems),
-    extensions: extensionsOf(layers).map(({ name, schema, http }) => ({
-      name,
-      schema: schema ?? null,
-      http: http ?? null,
-    })),
+    extensions: resolveExtensions(
+      layers,
+      {
+        database: databaseUrl === undefined ? 'pglite' : 'postgres',
+        baseUrl: pick((layer) => layer.s3?.baseUrl) ?? null,
+      },
+      problems,
+    ),
     imports: {
       allowHosts: pick((layer) => layer.imports?.allowHosts) ?? [],
       allowHttp: pick((layer) => layer.imports?.allowHttp) ?? false,
@@ -264,8 +267,21 @@ function resolveUpkeep(pick: Pick): UpkeepConfig {
 
 function resolveCollections(layers: readonly ParsedConfig[], problems: Problems): ReadonlyMap<string, Collection> {
   const definitions = new Map<string, CollectionDefinition>(Object.entries(defaultCollections))
-  for (const { collections = {} } of extensionsOf(layers)) {
-    for (const [name, definition] of Object.entries(collections)) definitions.set(name, definition)
+  const declared = new Set(layers.flatMap((layer) => Object.keys(layer.collections ?? {})))
+  const bringers = new Map<string, string>()
+  for (const { name: extension, collections = {} } of extensionsOf(layers)) {
+    for (const [name, definition] of Object.entries(collections)) {
+      const other = bringers.get(name)
+      if (other !== undefined && !declared.has(name)) {
+        problems.add(
+          `collections.${name}`,
+          `The extensions '${other}' and '${extension}' both bring a collection '${name}'. Declare one yourself, in ` +
+            'collections, to say what it is.',
+        )
+      }
+      bringers.set(name, extension)
+      definitions.set(name, definition)
+    }
   }
   for (const layer of layers.toReversed()) {
     for (const [name, definition] of Object.entries(layer.collections ?? {})) definitions.set(name, definition)
@@ -285,6 +301,23 @@ function resolveCollections(layers: readonly ParsedConfig[], problems: Problems)
 /** Of the first source that names any. */
 function extensionsOf(layers: readonly ParsedConfig[]): NonNullable<ParsedConfig['extensions']> {
   return layers.find(({ extensions }) => extensions !== undefined)?.extensions ?? []
+}
+
+function resolveExtensions(
+  layers: readonly ParsedConfig[],
+  setting: SchemaSetting,
+  problems: Problems,
+): ResolvedConfig['extensions'] {
+  const extensions = extensionsOf(layers)
+  for (const [index, { name }] of extensions.entries()) {
+    if (extensions.findIndex((other) => other.name === name) === index) continue
+    problems.add(`extensions.${index}`, `There are two extensions called '${name}'. Remove one.`)
+  }
+  return extensions.map(({ name, schema, http }) => ({
+    name,
+    schema: (typeof schema === 'function' ? schema(setting) : schema) ?? null,
+    http: http ?? null,
+  }))
 }
 
 /** Longer than a link lives, and no longer than stores keep parts that nobody joins. */

@@ -46,6 +46,14 @@ export type EmbeddedS3Config = {
   readonly publicEndpoint: string | null
 }
 
+export type FallbackConfig = {
+  /** Null: the one of the last start while it is free. */
+  readonly port: number | null
+  readonly publicEndpoint: string | null
+  /** Bytes. */
+  readonly minFree: number
+}
+
 /** A CloudFront distribution that links to private media lead to. */
 export type CloudFrontConfig = {
   /** `https://domain`, without a slash at its end. */
@@ -54,14 +62,6 @@ export type CloudFrontConfig = {
   /** PEM, or the path of a file with it. */
   readonly privateKey: { readonly text: Secret } | { readonly file: string }
   readonly hash: 'sha256' | 'sha1'
-}
-
-export type FallbackConfig = {
-  /** Null: the one of the last start while it is free. */
-  readonly port: number | null
-  readonly publicEndpoint: string | null
-  /** Bytes. */
-  readonly minFree: number
 }
 
 export type WebhookConfig = {

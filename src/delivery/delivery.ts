@@ -21,6 +21,7 @@ export type DeliveryOptions = {
   readonly expiresIn?: number
   readonly download?: boolean
   readonly variant?: string
+  readonly fresh?: boolean
 }
 
 type Link = { readonly id: string; readonly url: string; readonly expiresAt: Date }
@@ -69,7 +70,7 @@ export class Delivery {
     actor: Actor,
   ): Promise<(Link | { id: string; code: string })[]> {
     const expiresIn = checkExpiresIn(options.expiresIn ?? this.#parts.expiresIn)
-    const linkOptions = { expiresIn, download: options.download ?? false }
+    const linkOptions = { expiresIn, download: options.download ?? false, fresh: options.fresh ?? false }
     const copies = await this.#copies(records)
     const issued: IssuedUrl[] = []
     const links = records.map((record) => {

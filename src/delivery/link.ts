@@ -13,6 +13,7 @@ export type LinkOptions = {
   /** Seconds, an integer from 1 to 3600. */
   readonly expiresIn: number
   readonly download: boolean
+  readonly fresh?: boolean
 }
 
 /**
@@ -38,14 +39,14 @@ export function signingTime(now: Date, expiresIn: number): Date {
 
 /** A link that opens a stored asset. */
 export function signLink(signer: LinkSigner, record: AssetRecord, options: LinkOptions, now: Date): SignedUrl {
-  const { expiresIn, download } = options
+  const { expiresIn, download, fresh = false } = options
   if (record.key === null) throw new KeepsakeError('asset_not_stored', 'The asset has no object to link to.')
   // What a browser might run as a page is never opened in place.
   const attachment = download || kindOf(record.contentType ?? '') === 'other'
   const response = attachment ? { contentDisposition: contentDisposition(record) } : undefined
   return signer.signGet(record.key, {
     expiresIn,
-    at: signingTime(now, expiresIn),
+    at: fresh ? now : signingTime(now, expiresIn),
     ...(response ? { response } : {}),
   })
 }

@@ -212,7 +212,19 @@ describe('reading', () => {
     expect(await past.json()).toEqual({ assets: [], nextCursor: null })
   })
 
+  it('tells what came of an asset', async () => {
+    const original = await importGif({ owner: 'parent' })
+    const made = await importGif({ owner: 'parent', provenance: { parents: [original.id] } })
+    const list = async (parent: string) => {
+      const response = await server.call(`/v1/collections/generations/assets?parent=${parent}`)
+      return assetPageOutput.parse(await response.json()).assets.map(({ id }) => id)
+    }
+    expect(await list(original.id)).toEqual([made.id])
+    expect(await list(made.id)).toEqual([])
+  })
+
   it.each([
+    ['parent=x', 'parent: must be an asset id'],
     ['color=red', "'color' is not known here. Known: owner, kind"],
     ['attributes.mood=x', "'attributes.mood'"],
     ['limit=0', 'limit: must be an integer from 1 to 1000'],

@@ -8,7 +8,7 @@ import type { Keepsake } from '../verbs.ts'
 import { type Authenticate, type Authorize, type AuthSettings, authorizedBy, createAuthenticator } from './auth.ts'
 import { jsonBodyLimit } from './body.ts'
 import { type HttpContext, type HttpEnv, isTrustedCaller } from './env.ts'
-import { addExtension, type HttpExtension } from './extension.ts'
+import { addExtensions, type HttpExtension } from './extension.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { answerInvalid, answerProblem, toKeepsakeError } from './problem.ts'
 import { logRequests } from './request-log.ts'
@@ -119,7 +119,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addDoctorRoute(app, keepsake)
   addMoveRoutes(app, keepsake)
   addHealthRoutes(app, { keepsake, metrics, publicMetrics: options.publicMetrics ?? false, logger, version })
-  for (const extension of options.extensions ?? []) addExtension(app, extension, { keepsake, authenticate })
+  addExtensions(app, options.extensions ?? [], { keepsake, authenticate })
   addDocsRoutes(app, version)
   return app
 }

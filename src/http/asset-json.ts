@@ -72,6 +72,7 @@ export function collectionJson(collection: Collection): CollectionJson {
     access: collection.access,
     keep: collection.keep,
     quota: collection.quota,
+    ...present('replaceBy', collection.replaceBy && [...collection.replaceBy]),
   }
 }
 

@@ -30,6 +30,9 @@ export type HttpEnv = {
   }
 }
 
+/** Of routes that answer whoever asks: nobody is known. */
+export type PublicHttpEnv = { Bindings: HttpBindings; Variables: Pick<HttpEnv['Variables'], 'requestId'> }
+
 export type HttpContext = Context<HttpEnv>
 
 /** A user names nobody but itself; by id, another owner's asset is simply not there. */

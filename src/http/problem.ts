@@ -67,13 +67,22 @@ const places: Readonly<Record<string, string>> = { json: 'body', query: 'query',
 
 /** What zod found, as one readable problem that names every field. */
 export function answerInvalid(c: HttpContext, target: string, error: z.core.$ZodError): Response {
-  const errors = error.issues.slice(0, maxFieldErrors).map((issue) => ({
+  return answerProblem(c, invalidRequest(target, error), { errors: fieldErrors(error) })
+}
+
+/** The same, to be thrown. */
+export function invalidRequest(target: string, error: z.core.$ZodError): KeepsakeError {
+  const place = places[target] ?? target
+  const list = fieldErrors(error)
+    .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+    .join('; ')
+  const ending = /[.!?]$/.test(list) ? '' : '.'
+  return new KeepsakeError('invalid_request', `The ${place} is not valid: ${list}${ending}`)
+}
+
+function fieldErrors(error: z.core.$ZodError): readonly FieldError[] {
+  return error.issues.slice(0, maxFieldErrors).map((issue) => ({
     path: issue.path.map(String).join('.').slice(0, 200),
     message: issue.message.slice(0, 500),
   }))
-  const place = places[target] ?? target
-  const list = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ')
-  const ending = /[.!?]$/.test(list) ? '' : '.'
-  const problem = new KeepsakeError('invalid_request', `The ${place} is not valid: ${list}${ending}`)
-  return answerProblem(c, problem, { errors })
 }

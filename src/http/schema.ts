@@ -188,7 +188,17 @@ export const uploadInput = strict({
     description: 'What the file is said to be; the collection must accept it. The bytes decide in the end.',
     example: 'image/png',
   }),
-  size: z.int('must be a whole number of bytes').min(0).openapi({ description: 'Bytes, exactly.', example: 482_133 }),
+  size: z
+    .int('must be a whole number of bytes')
+    .min(0)
+    .optional()
+    .openapi({ description: 'Bytes, exactly. Only a `plain` upload may do without.', example: 482_133 }),
+  plain: z.boolean().optional().openapi({
+    description: 'For a client that sends the file and its `Content-Type`, and no other header. Always in one piece.',
+  }),
+  sameType: z.boolean().optional().openapi({
+    description: 'Refuse bytes of another type than was announced, although the collection takes it.',
+  }),
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
@@ -210,6 +220,10 @@ export const completeUploadInput = strict({
     .max(10_000)
     .optional()
     .openapi({ description: 'The ETags that the store answered, to be compared with what it has. May be left out.' }),
+  attributes: z
+    .record(z.string(), z.string())
+    .optional()
+    .openapi({ description: 'Those that were not known when the upload began; the key stays what it is.' }),
 }).openapi('CompleteUploadRequest')
 
 export const assetChangesInput = strict({
@@ -303,7 +317,7 @@ const partOutput = z
 
 export const uploadPartsOutput = z.strictObject({ parts: z.array(partOutput) }).openapi('UploadParts')
 
-const ticketOutput = z.union([
+export const uploadTicketOutput = z.union([
   z.strictObject({
     strategy: z.literal('put'),
     method: z.literal('PUT'),
@@ -323,7 +337,7 @@ const ticketOutput = z.union([
 export const uploadOutput = z
   .strictObject({
     asset: assetOutput,
-    upload: ticketOutput
+    upload: uploadTicketOutput
       .nullable()
       .openapi({ description: 'null where the upload is over: the asset’s state tells how.' }),
   })
@@ -332,7 +346,7 @@ export const uploadOutput = z
 export const uploadStatusOutput = z
   .strictObject({
     asset: assetOutput,
-    upload: ticketOutput.nullable(),
+    upload: uploadTicketOutput.nullable(),
     uploadedParts: z.array(z.strictObject({ partNumber: z.int(), etag: z.string(), size: z.int() })),
   })
   .openapi('UploadStatus')
@@ -387,6 +401,10 @@ export const collectionsOutput = z
         access: z.enum(['private', 'public']),
         keep: z.int().nullable().openapi({ description: 'Seconds, or null for ever.' }),
         quota: z.int().nullable().openapi({ description: 'Bytes an owner may use, or null for no limit.' }),
+        replaceBy: z
+          .array(z.string())
+          .optional()
+          .openapi({ description: 'A new asset takes the place of the owner’s one with the same values of these.' }),
       }),
     ),
   })

@@ -17,6 +17,7 @@ export { cacheControlOf, confirm } from './keep.ts'
 export { type KeepFor, parseKeepFor, requestedKeep } from './keep-for.ts'
 export {
   type ContentFacts,
+  type DescribedAsset,
   describeObject,
   factsFromObject,
   type ObjectDescription,
@@ -30,6 +31,7 @@ export { fingerprintSource } from './source-fingerprint.ts'
 export { openSource } from './source-open.ts'
 export { type Spooled, type SpoolOptions, spool } from './spool.ts'
 export {
+  type Completion,
   dropParts,
   type NamedPart,
   type UploadedPart,

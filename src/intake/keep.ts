@@ -1,5 +1,6 @@
 import type { Actor, Catalogue, StoredContent } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
+import type { Jobs } from '../jobs/index.ts'
 import {
   type AssetRecord,
   type Collection,
@@ -23,6 +24,7 @@ export type KeepParts = {
   /** Another store would take the bytes, so a failing one is not tried again beyond its own retries. */
   readonly hasFallback: boolean
   readonly clock: Clock
+  readonly jobs: Jobs
   /** Seconds. */
   readonly lease: number
 }
@@ -82,7 +84,7 @@ export async function keep(
   })
   if (keyed === undefined) return parts.catalogue.get(record.id, { role: 'system' })
   await put(parts, keyed, key, content, cacheControlOf(collection), signal)
-  return confirm(parts, keyed, content, collection.keep, actor)
+  return confirm(parts, keyed, content, collection, actor)
 }
 
 /**
@@ -130,30 +132,46 @@ async function put(
   }
 }
 
+/** What a collection says of an asset that is stored. */
+type Policy = Pick<Collection, 'keep' | 'replaceBy'>
+
 /**
  * Confirms, and acknowledges only what the row says. After an error the row is read again; the object is never removed,
  * since the confirmation may have happened.
  */
 export async function confirm(
-  { catalogue, clock }: Pick<KeepParts, 'catalogue' | 'clock'>,
+  parts: Pick<KeepParts, 'catalogue' | 'clock' | 'jobs'>,
   record: AssetRecord,
-  facts: ContentFacts & Pick<StoredContent, 'type'>,
-  keepFor: number | null,
+  facts: ContentFacts & Pick<StoredContent, 'type' | 'attributes' | 'inbox'>,
+  policy: Policy | undefined,
   actor: Actor,
 ): Promise<AssetRecord | undefined> {
-  const { size, sha256, width, height, duration, type } = facts
+  const { catalogue, clock } = parts
+  const { size, sha256, width, height, duration, type, attributes, inbox } = facts
+  const further = { ...(type ? { type } : {}), ...(attributes ? { attributes } : {}), ...(inbox ? { inbox } : {}) }
+  const content = { size, sha256, width, height, duration, keep: policy?.keep ?? null, ...further }
   for (let failures = 0; ; failures += 1) {
     try {
-      const stored = await catalogue.confirm(
-        record.id,
-        record.attempt,
-        { size, sha256, width, height, duration, keep: keepFor, ...(type ? { type } : {}) },
-        actor,
-      )
+      const stored = await confirmOnce(parts, record, content, policy, actor)
       return stored ?? (await catalogue.get(record.id, { role: 'system' }))
     } catch (error) {
       if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error
     }
     await clock.sleep(backoff(failures, pause))
   }
+}
+
+/** Where the asset takes another one's place, that one is on its way out by the same transaction. */
+async function confirmOnce(
+  { catalogue, jobs }: Pick<KeepParts, 'catalogue' | 'jobs'>,
+  { id, attempt }: AssetRecord,
+  content: StoredContent,
+  policy: Policy | undefined,
+  actor: Actor,
+): Promise<AssetRecord | undefined> {
+  const replaceBy = policy?.replaceBy ?? null
+  if (replaceBy === null) return catalogue.confirm(id, attempt, content, actor)
+  const { asset, deleting } = await catalogue.confirmReplacing(id, attempt, content, replaceBy, actor)
+  await Promise.all(deleting.map((replaced) => jobs.nudge(replaced)))
+  return asset
 }

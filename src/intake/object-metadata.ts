@@ -12,7 +12,7 @@ export type ContentFacts = {
 }
 
 /** What a row gives to its object. */
-type DescribedAsset = Pick<AssetRecord, 'id' | 'attempt' | 'owner' | 'collection' | 'createdAt' | 'attributes'>
+export type DescribedAsset = Pick<AssetRecord, 'id' | 'attempt' | 'owner' | 'collection' | 'createdAt' | 'attributes'>
 
 /** S3 takes 2 KB of names and values (AWS, "Working with object metadata"); the rest is for what a store adds. */
 const maxBytes = 1900
@@ -78,7 +78,7 @@ const metadataSchema = z.object({
  * The facts of an object that was put for this asset; undefined where the object is not this asset's. A put is
  * all-or-nothing and hash-checked by the store, so an object that carries the asset's id carries its content.
  */
-export function factsFromObject(record: AssetRecord, head: ObjectHead): ContentFacts | undefined {
+export function factsFromObject(record: Pick<AssetRecord, 'id' | 'key'>, head: ObjectHead): ContentFacts | undefined {
   const parsed = metadataSchema.safeParse(head.metadata)
   if (!parsed.success || parsed.data.asset !== record.id || head.key !== record.key) return undefined
   const { sha256, width = null, height = null, duration = null } = parsed.data

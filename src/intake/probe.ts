@@ -1,6 +1,7 @@
 import type { Input, InputFormat } from 'mediabunny'
 import { kindOf } from '../media/index.ts'
 import type { ByteReader } from './content.ts'
+import { imageSize } from './image-size.ts'
 
 /** What there is to know of a piece of media beyond its type; null where it is not known. */
 export type Measures = {
@@ -25,6 +26,8 @@ const unknown: Measures = { width: null, height: null, duration: null }
 export async function probe(contentType: string, content: ProbeContent, timeout = 2): Promise<Measures> {
   const kind = kindOf(contentType)
   if (kind === 'other') return unknown
+  const size = kind === 'image' && content.bytes ? imageSize(contentType, content.bytes) : undefined
+  if (size) return { ...size, duration: null }
   const controller = new AbortController()
   const timer = Promise.withResolvers<Measures>()
   const handle = setTimeout(() => {
@@ -51,6 +54,27 @@ async function measureImage({ path, bytes }: ProbeContent): Promise<Measures> {
   return { width: turned ? frame : width, height: turned ? width : frame, duration: null }
 }
 
+/**
+ * The type of a film's container with sound alone in it: `audio/mp4` for `video/mp4` and so on. As it was where there is
+ * a picture, or where nothing can be told within the time (seconds).
+ */
+export async function soundType(contentType: string, content: ByteReader, timeout: number): Promise<string> {
+  const controller = new AbortController()
+  const handle = setTimeout(() => controller.abort(), timeout * 1000)
+  try {
+    const tracks = await withInput(contentType, content, controller.signal, async (input) => ({
+      pictures: await input.getVideoTracks(),
+      sounds: await input.getAudioTracks(),
+    }))
+    const soundAlone = tracks !== undefined && tracks.pictures.length === 0 && tracks.sounds.length > 0
+    return soundAlone ? contentType.replace(/^video\//, 'audio/') : contentType
+  } catch {
+    return contentType
+  } finally {
+    clearTimeout(handle)
+  }
+}
+
 let sharpModule: Promise<typeof import('sharp')['default']> | undefined
 
 /** Loaded at the first image, so that a start stays fast; bounded to one thread an image and no cache (design, section 8). */
@@ -64,9 +88,28 @@ function loadSharp() {
 }
 
 async function measureTracks(contentType: string, content: ByteReader, signal: AbortSignal): Promise<Measures> {
+  const measures = await withInput(contentType, content, signal, async (input) => {
+    const duration = (await input.getDurationFromMetadata()) ?? (await input.computeDuration())
+    const track = kindOf(contentType) === 'video' ? await input.getPrimaryVideoTrack() : null
+    return {
+      width: track === null ? null : positive(Math.round(await track.getDisplayWidth())),
+      height: track === null ? null : positive(Math.round(await track.getDisplayHeight())),
+      duration: positive(duration),
+    }
+  })
+  return measures ?? unknown
+}
+
+/** Opens what was sniffed as the one format it is; undefined where that is none with tracks. */
+async function withInput<T>(
+  contentType: string,
+  content: ByteReader,
+  signal: AbortSignal,
+  work: (input: Input) => Promise<T>,
+): Promise<T | undefined> {
   const { Input, CustomSource, ...formats } = await import('mediabunny')
   const format = formatOf(contentType, formats)
-  if (format === undefined || signal.aborted) return unknown
+  if (format === undefined || signal.aborted) return undefined
   // Its own source over our reader, and the one format that was sniffed: the library also reads playlists, which name
   // other files and addresses, and those it shall never open.
   const source = new CustomSource({
@@ -80,13 +123,7 @@ async function measureTracks(contentType: string, content: ByteReader, signal: A
   const stop = () => input.dispose()
   signal.addEventListener('abort', stop, { once: true })
   try {
-    const duration = (await input.getDurationFromMetadata()) ?? (await input.computeDuration())
-    const track = kindOf(contentType) === 'video' ? await input.getPrimaryVideoTrack() : null
-    return {
-      width: track === null ? null : positive(Math.round(await track.getDisplayWidth())),
-      height: track === null ? null : positive(Math.round(await track.getDisplayHeight())),
-      duration: positive(duration),
-    }
+    return await work(input)
   } finally {
     signal.removeEventListener('abort', stop)
     input.dispose()

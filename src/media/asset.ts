@@ -54,8 +54,13 @@ export type Provenance = {
 
 /** What was promised of a direct upload's content, until it is verified or given up. */
 export type UploadTerms = {
-  /** Bytes. */
+  /** Bytes; the most there may be of them where `atMost`. */
   readonly size: number
+  readonly atMost: boolean
+  /** The bytes must be of the very type that was announced. */
+  readonly sameType: boolean
+  /** The key that the client writes to, from where verified bytes are moved; null: the asset's own. */
+  readonly inbox: string | null
   /** 64 lower-case hex digits, where the client said so. */
   readonly sha256: string | null
   /** Bytes of every part but the last; null where it comes in one piece. */

@@ -31,8 +31,15 @@ describe('parseCollection', () => {
       access: 'private',
       keep: null,
       quota: null,
+      replaceBy: null,
     })
     expect(key.source).toBe('{collection}/{owner}/{yyyy}/{mm}/{dd}/{id}.{ext}')
+  })
+
+  test('reads by what an asset takes the place of another', () => {
+    const attributes = { role: {}, app: {} }
+    expect(parseCollection('avatars', { attributes, replaceBy: ['role', 'role'] }).replaceBy).toEqual(['role'])
+    expect(parseCollection('avatars', { replaceBy: [] }).replaceBy).toEqual([])
   })
 
   test('reads sizes and durations as people write them', () => {
@@ -70,6 +77,8 @@ describe('parseCollection', () => {
     ['a', { keep: 'for ever' }, ['keep', 'for ever', "'15m'"]],
     ['a', { keep: 0 }, ['keep', 'at least 1 second']],
     ['a', { quota: -1 }, ['quota', '-1']],
+    ['a', { replaceBy: ['role'] }, ['replaceBy', 'role', 'none of its attributes']],
+    ['a', { attributes: { role: {} }, replaceBy: ['toString'] }, ['toString']],
   ]
   test.each(refused)('%j %j is refused, and the message helps', (name, definition, said) => {
     const error = refusal(() => parseCollection(name, definition))

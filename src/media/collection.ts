@@ -36,6 +36,11 @@ const collectionDefinition = z.strictObject({
   keep: sizeInput.optional(),
   /** What one owner may have in this collection and all others together, in bytes. Default: no limit. */
   quota: sizeInput.optional(),
+  /**
+   * The attributes by which an owner has one asset at a time: a new one that is stored takes the place of the one with
+   * the same values, which is deleted. `[]`: one asset for each owner. Default: nothing is replaced.
+   */
+  replaceBy: z.array(z.string()).optional(),
 })
 
 /** What a collection is declared with in `keepsake.config.ts`. */
@@ -55,6 +60,8 @@ export type Collection = {
   readonly keep: number | null
   /** Bytes an owner may use over all collections, or null for no limit. */
   readonly quota: number | null
+  /** By which attributes a new asset takes the place of an owner's older one; null where none does. */
+  readonly replaceBy: readonly string[] | null
 }
 
 const namePattern = /^[a-z][a-z0-9_-]{0,62}$/
@@ -98,6 +105,8 @@ export function parseCollection(name: string, definition: CollectionDefinition):
   const seconds = keep === undefined ? null : field('keep', () => parseDuration(keep))
   if (seconds === 0) refuse('keep must be at least 1 second. Leave it out to keep assets for ever.')
   const quota = given.quota
+  const undeclared = given.replaceBy?.find((attribute) => !Object.hasOwn(attributes, attribute))
+  if (undeclared !== undefined) refuse(`replaceBy has '${undeclared}', which is none of its attributes.`)
   return {
     name,
     key: field('key', () => parseKeyTemplate(key, Object.keys(attributes))),
@@ -107,6 +116,7 @@ export function parseCollection(name: string, definition: CollectionDefinition):
     access: given.access ?? 'private',
     keep: seconds,
     quota: quota === undefined ? null : field('quota', () => parseSize(quota)),
+    replaceBy: given.replaceBy === undefined ? null : [...new Set(given.replaceBy)],
   }
 }
 

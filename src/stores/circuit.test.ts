@@ -24,6 +24,11 @@ describe('a circuit', () => {
   const down = (code: ErrorCode = 'store_unavailable') => {
     decide = () => ({ outcome: 'fail', error: new KeepsakeError(code, 'A fault of the test.') })
   }
+  /** It answers probes, and fails whatever else is asked. */
+  const ailing = (code: ErrorCode = 'store_unavailable') => {
+    const fault = { outcome: 'fail', error: new KeepsakeError(code, 'A fault of the test.') } as const
+    decide = ({ verb }) => (verb === 'check' ? 'ok' : fault)
+  }
   const up = () => {
     decide = () => 'ok'
   }
@@ -42,9 +47,9 @@ describe('a circuit', () => {
   })
 
   it.each(['store_unavailable', 'timeout'] as const)(
-    'opens after five failures with %s, and asks no more',
+    'opens after five failures with %s although probes are answered, and asks no more',
     async (code) => {
-      down(code)
+      ailing(code)
       await fail(4)
       expect(circuit.state).toBe('closed')
       await fail(1)
@@ -69,16 +74,27 @@ describe('a circuit', () => {
     },
   )
 
+  it.each(['store_unavailable', 'timeout'] as const)(
+    'opens after one failure with %s where its probe fails too',
+    async (code) => {
+      down(code)
+      await fail(1)
+      await clock.pass(0)
+      expect(circuit.state).toBe('open')
+      expect(probes()).toBe(1)
+    },
+  )
+
   it('forgives one failure for each success, and those that are long ago', async () => {
     for (let n = 0; n < 20; n += 1) {
-      down()
+      ailing()
       await fail(1)
       up()
       await head()
     }
     expect(circuit.state).toBe('closed')
     for (let n = 0; n < 20; n += 1) {
-      down()
+      ailing()
       await fail(1)
       await clock.pass(8)
     }
@@ -103,9 +119,10 @@ describe('a circuit', () => {
     await fail(5)
     await clock.pass(60)
     // Each pause, and each probe's own deadline.
-    expect(clock.sleeps.slice(0, 10)).toEqual([1, 5, 2, 5, 4, 5, 8, 5, 10, 5])
+    expect(clock.sleeps.slice(1, 11)).toEqual([1, 5, 2, 5, 4, 5, 8, 5, 10, 5])
     const [failed, failures] = [probes(), states.filter((state) => state === 'half-open').length]
-    expect(failures).toBe(failed)
+    // The first was the failure's own.
+    expect(failures).toBe(failed - 1)
     up()
     await clock.pass(10)
     expect(circuit.state).toBe('closed')
@@ -119,7 +136,7 @@ describe('a circuit', () => {
     const scattered = new Circuit(inner, { clock, random: () => 0 })
     down()
     for (let n = 0; n < 5; n += 1) await scattered.head('key').catch(() => {})
-    expect(clock.sleeps).toEqual([0.5])
+    expect(clock.sleeps).toEqual([5, 0.5])
     await scattered.close()
   })
 
@@ -168,8 +185,9 @@ describe('a circuit', () => {
   it('stops probing when it is closed for good', async () => {
     down()
     await fail(5)
+    const before = probes()
     await circuit.close()
     await clock.pass(1000)
-    expect(probes()).toBe(0)
+    expect(probes()).toBe(before)
   })
 })

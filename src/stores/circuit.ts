@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { KeepsakeError } from '../media/index.ts'
+import { ListedPage } from './listed-page.ts'
 import type {
   CallOptions,
   CompleteMultipartOptions,
@@ -26,7 +27,7 @@ export type CircuitState = 'closed' | 'open' | 'half-open'
 
 export type CircuitOptions = {
   readonly clock: Clock
-  /** Failures, less those that a success made good, that open it. Default: 5. */
+  /** Failures, less those that a success made good, that open it although probes are answered. Default: 5. */
   readonly failures?: number
   /** Seconds within which they count. Default: 30. */
   readonly window?: number
@@ -43,6 +44,9 @@ export type CircuitOptions = {
  * A store behind a circuit breaker. What counts is a call that failed although the store's own retries were spent:
  * `store_unavailable` and `timeout`. A refusal (`store_denied`, `object_missing` …) is an answer of a store that lives.
  *
+ * A failure makes it probe the store, and where the probe fails too it opens: so a store that is down is known after one
+ * call, however few there are. One that answers probes and fails calls is given some more of them.
+ *
  * Once open, every call fails at once with `store_unavailable`, and nobody waits for a store that is known to be down.
  * Probes of its own, one at a time, with pauses that grow and scatter, find out when it is back: no caller's bytes are
  * ever spent on that. Signing is local, and passes always.
@@ -55,6 +59,8 @@ export class Circuit implements ObjectStore {
   readonly #failures: number[] = []
   #state: CircuitState = 'closed'
   #changedAt: Date
+  /** A probe is under way because a call failed. */
+  #suspecting = false
   /** When it closed last, in milliseconds. */
   #recoveredAt = Number.NEGATIVE_INFINITY
   /** How often the pause has doubled. */
@@ -193,17 +199,31 @@ export class Circuit implements ObjectStore {
       this.#failures.shift()
       return
     }
-    const { clock, failures = 5, window = 30 } = this.#options
+    const { clock, failures = 5 } = this.#options
     const now = clock.now().getTime()
-    while (this.#failures[0] !== undefined && Math.abs(now - this.#failures[0]) > window * 1000) this.#failures.shift()
+    while (this.#failures[0] !== undefined && Math.abs(now - this.#failures[0]) > this.#window) this.#failures.shift()
     this.#failures.push(now)
-    if (this.#failures.length >= failures) this.#open(window)
+    if (this.#failures.length >= failures) this.#open()
+    else void this.#suspect()
   }
 
-  #open(window: number): void {
+  async #suspect(): Promise<void> {
+    if (this.#suspecting) return
+    this.#suspecting = true
+    const isUp = await this.#probe(this.#closed.signal)
+    this.#suspecting = false
+    if (!isUp && this.#state === 'closed' && !this.#closed.signal.aborted) this.#open()
+  }
+
+  /** Milliseconds. */
+  get #window(): number {
+    return (this.#options.window ?? 30) * 1000
+  }
+
+  #open(): void {
     const { clock } = this.#options
     // One that fails again as soon as it is back is asked less and less often.
-    const isRelapse = clock.now().getTime() - this.#recoveredAt <= window * 1000
+    const isRelapse = clock.now().getTime() - this.#recoveredAt <= this.#window
     this.#doublings = isRelapse ? this.#doublings + 1 : 0
     this.#failures.length = 0
     this.#changedAt = clock.now()
@@ -262,6 +282,6 @@ export function isStoreFailure(error: unknown): boolean {
   return KeepsakeError.is(error, 'store_unavailable', 'timeout')
 }
 
-async function* single(objects: AsyncIterable<ListedObject>): AsyncGenerator<readonly ListedObject[], void, undefined> {
-  for await (const object of objects) yield [object]
+async function* single(objects: AsyncIterable<ListedObject>): AsyncGenerator<ListedPage, void, undefined> {
+  for await (const object of objects) yield ListedPage.of([object])
 }

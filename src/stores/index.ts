@@ -8,6 +8,7 @@ export {
   seededChaos,
 } from './chaos.ts'
 export { Circuit, type CircuitOptions, type CircuitState, isStoreFailure } from './circuit.ts'
+export { ListedPage } from './listed-page.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './memory.ts'
 export { checkObjectKey, compareObjectKeys } from './object-key.ts'
 export type {

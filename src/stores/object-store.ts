@@ -1,3 +1,5 @@
+import type { ListedPage } from './listed-page.ts'
+
 /**
  * The port to any object store. Every implementation passes the same suite, `conformance.ts`.
  *
@@ -40,8 +42,11 @@ export interface ObjectStore {
   /** Every object under a prefix, in the byte order of the keys' UTF-8, page by page as it is consumed. */
   list(options?: ListOptions): AsyncIterable<ListedObject>
 
-  /** The same as it comes, a page at a time, where the store lists in pages. For who reads millions. */
-  listPages?(options?: ListOptions): AsyncIterable<readonly ListedObject[]>
+  /**
+   * Keys and sizes alone, in the pages in which the store lists, where it does: for who reads millions. The order is
+   * that of {@link list}.
+   */
+  listPages?(options?: ListOptions): AsyncIterable<ListedPage>
 
   /** A link that reads an object, made locally; see {@link SignGetOptions}. */
   signGet(key: string, options: SignGetOptions): SignedUrl

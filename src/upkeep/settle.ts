@@ -1,6 +1,7 @@
 import type { Actor, Catalogue } from '../catalogue/index.ts'
 import type { Clock } from '../clock.ts'
 import { confirm, dropParts, factsFromObject, type Intake, type Uploads } from '../intake/index.ts'
+import type { Jobs } from '../jobs/index.ts'
 import type { Logger } from '../logger.ts'
 import { type AssetRecord, type Collection, KeepsakeError } from '../media/index.ts'
 import type { ObjectStore, Stores } from '../stores/index.ts'
@@ -11,6 +12,7 @@ export type UpkeepParts = {
   readonly intake: Intake
   readonly uploads: Uploads
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly collections: ReadonlyMap<string, Collection>
   readonly logger: Logger
 }
@@ -49,7 +51,7 @@ async function settlePending(parts: UpkeepParts, record: AssetRecord): Promise<v
     const head = await stores.of(record.store).head(record.key)
     const facts = head && factsFromObject(record, head)
     if (facts) {
-      await confirm(parts, record, facts, collection?.keep ?? null, system)
+      await confirm(parts, record, facts, collection, system)
       return
     }
   }
@@ -79,16 +81,17 @@ export async function finishDelete(
   const store = stores.of(place)
   await dropParts(store, record)
   if (key !== null) {
-    await remove(store, key)
+    const inbox = record.upload?.inbox ?? null
+    await remove(store, inbox === null ? [key] : [key, inbox])
     // Links to the local copy of what was promoted may still be alive. A copy elsewhere goes with the purge, in seconds.
     const copies = stores.local === null ? [] : await catalogue.copiesElsewhere(key, place)
-    if (stores.local && copies.includes(stores.local.place)) await remove(stores.local.store, key)
+    if (stores.local && copies.includes(stores.local.place)) await remove(stores.local.store, [key])
   }
   return catalogue.purge(record.id, record.attempt, actor)
 }
 
-async function remove(store: ObjectStore, key: string): Promise<void> {
-  const { failed } = await store.delete([key])
+async function remove(store: ObjectStore, keys: readonly string[]): Promise<void> {
+  const { failed } = await store.delete(keys)
   const first = failed[0]
   if (first) {
     throw new KeepsakeError('store_unavailable', `The object could not be removed: ${first.code}, ${first.message}`)

@@ -77,3 +77,52 @@ describe.each(backends)('the key of a generation on $name', ({ start }) => {
     }
   })
 })
+
+describe.each(backends)('an asset by its key on $name', ({ start }) => {
+  let service: Service
+  let api: ApiClient
+  beforeAll(async () => {
+    service = await start()
+    api = service.as(apiKey)
+  })
+  afterAll(() => service.stop())
+
+  const keep = (owner: string) => api.keep({ url: service.source.url('/picture.png') }, { owner })
+  const notFound = expect.objectContaining({ code: 'asset_not_found' })
+
+  it('is any owner’s for the service, and for a user its own alone', async () => {
+    const { keepsake } = service.server
+    const { id, key } = await keep('ada')
+    expect(await keepsake.getByKey(key ?? '')).toMatchObject({ id, key, owner: 'ada', state: 'stored' })
+    expect(await keepsake.as({ role: 'user', owner: 'ada' }).getByKey(key ?? '')).toMatchObject({ id })
+    await expect(keepsake.as({ role: 'user', owner: 'bob' }).getByKey(key ?? '')).rejects.toEqual(notFound)
+  })
+
+  it('is there while its upload is to come, and gone with the asset', async () => {
+    const { keepsake } = service.server
+    const { asset } = await keepsake.upload('generations', { contentType: 'image/png', size: 5 })
+    expect(await keepsake.getByKey(asset.key ?? '')).toMatchObject({ id: asset.id, state: 'pending' })
+    await keepsake.abortUpload(asset.id)
+    await expect(keepsake.getByKey(asset.key ?? '')).rejects.toEqual(notFound)
+    const kept = await keep('ada')
+    await keepsake.delete(kept.id)
+    await expect(keepsake.getByKey(kept.key ?? '')).rejects.toEqual(notFound)
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['a NUL', 'ai-generated/\0.png'],
+    ['half a character', 'ai-generated/\ud800.png'],
+    ['more bytes than a key has', 'é'.repeat(513)],
+    ['a neighbour’s', '../ai-generated/x.png'],
+  ])('is not found by %s', async (_, key) => {
+    await expect(service.server.keepsake.getByKey(key)).rejects.toEqual(notFound)
+  })
+
+  it('lies where the keepsake says', async () => {
+    const { place } = service.server.keepsake
+    const { url, key } = await keep('ada')
+    expect(place).toMatchObject({ bucket: 'test-bucket', region: 'us-east-1', embedded: true })
+    expect(url?.startsWith(`${place.endpoint}/${place.bucket}/${key}?`)).toBe(true)
+  })
+})

@@ -150,6 +150,7 @@ export class World {
       catalogue,
       store,
       ...(this.#fallsBack ? { local: { place, store: local, requireRoom: async () => {} }, promoteEvery: 30 } : {}),
+      bucketPlace: { bucket: 'memory', region: 'us-east-1', endpoint: null, embedded: false },
       openBucket: async () => store,
       jobs,
       fetch: this.#fetch(),

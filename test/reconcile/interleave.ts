@@ -171,6 +171,7 @@ class World {
       ...parts,
       catalogue: this.#inTurns(catalogue, catalogueCalls, false),
       store: this.#inTurns(this.#bucket, storeCalls, false),
+      bucketPlace: { bucket: 'memory', region: 'us-east-1', endpoint: null, embedded: false },
       openBucket: async () => this.#bucket,
       jobs,
       fetch: { check() {}, open: () => Promise.reject(new Error('Nothing is fetched here.')), close: async () => {} },

@@ -30,7 +30,8 @@ export async function startTestServer(options: TestServerOptions = {}) {
   const parts = await openTestParts({ ...keepsakeOptions, ...(corsOrigins ? { corsOrigins } : {}) })
   const real = parts.keepsake
   const keepsake = wrap ? wrap(real) : real
-  const app = createHttpApp({ auth, logger, version: '1.2.3', corsOrigins, publicMetrics, keepsake })
+  const extensions = (options.extensions ?? []).flatMap(({ http }) => http ?? [])
+  const app = createHttpApp({ auth, logger, version: '1.2.3', corsOrigins, publicMetrics, keepsake, extensions })
   const folder = await mkdtemp(join(tmpdir(), 'keepsake-http-'))
   const socket = {
     listen: async (server: Server) => {

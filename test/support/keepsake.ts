@@ -5,6 +5,7 @@ import { createCatalogue, inspectCatalogue, openPglite, openPostgres } from '../
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { composeKeepsake, type KeepsakeParts } from '../../src/compose.ts'
 import { startEmbeddedS3 } from '../../src/embedded-s3/index.ts'
+import type { Extension } from '../../src/extension.ts'
 import { createGuardedFetch, createGuardedPost } from '../../src/intake/index.ts'
 import { createJobs } from '../../src/jobs/index.ts'
 import { silentLogger } from '../../src/logger.ts'
@@ -41,6 +42,12 @@ export type TestKeepsakeOptions = {
   /** Where events are sent; the hosts may be private. */
   readonly webhooks?: readonly WebhookDefinition[]
   readonly schedules?: UpkeepSchedules
+  /** What stands on it: their collections and their relations; their routes are for {@link startTestServer}. */
+  readonly extensions?: readonly Extension[]
+  /** Where public collections are read from. */
+  readonly baseUrl?: string
+  /** What the database warns of while it is opened. */
+  readonly logger?: { warn(facts: object, message: string): void }
   /** Puts a proxy before the bucket, by which it can fail on the wire, and gives Keepsake a local store to fall back to. */
   readonly fallback?: {
     /** Bytes that the local disk keeps free. Default: 0. */
@@ -58,11 +65,17 @@ export async function openTestKeepsake(options: TestKeepsakeOptions = {}): Promi
 /** The same, with the parts behind, to look past Keepsake. */
 export async function openTestParts(options: TestKeepsakeOptions = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'keepsake-test-'))
-  const { databaseUrl } = options
+  const { databaseUrl, extensions = [], baseUrl = null } = options
+  const setting = { database: databaseUrl === undefined ? 'pglite' : 'postgres', baseUrl } as const
+  const schemas = extensions.flatMap(({ name, schema }) => {
+    const sql = typeof schema === 'function' ? schema(setting) : schema
+    return sql ? [{ name, sql }] : []
+  })
+  const opening = { schemas, ...(options.logger ? { logger: options.logger } : {}) }
   const database =
     databaseUrl === undefined
-      ? await openPglite({ dir: 'memory' })
-      : await openPostgres({ connectionString: databaseUrl })
+      ? await openPglite({ dir: 'memory', ...opening })
+      : await openPostgres({ connectionString: databaseUrl, ...opening })
   const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
   const bucket = 'test-bucket'
   const s3 = await startEmbeddedS3({
@@ -95,11 +108,16 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     allowHosts: webhooks.map(({ url }) => new URL(url).host),
     allowSetting: 'KEEPSAKE_WEBHOOK_ALLOW_HOSTS',
   })
-  const definitions: Record<string, CollectionDefinition> = { ...(options.collections ?? defaultCollections) }
+  const definitions: Record<string, CollectionDefinition> = Object.assign(
+    {},
+    options.collections ?? defaultCollections,
+    ...extensions.map(({ collections }) => collections),
+  )
   const parts: KeepsakeParts = {
     catalogue: createCatalogue(database),
     store: options.wrapStore?.(reached) ?? reached,
     ...(local ? { local: local.store, promoteEvery: 0.2 } : {}),
+    bucketPlace: { bucket, region: s3.region, endpoint: s3.url, embedded: true },
     openBucket: async (name) => createS3Store({ bucket: name, region: s3.region, endpoint: s3.url, credentials }),
     jobs,
     fetch,
@@ -108,7 +126,7 @@ export async function openTestParts(options: TestKeepsakeOptions = {}) {
     spoolDir: join(dir, 'spool'),
     logger: silentLogger,
     expiresIn: 3600,
-    baseUrl: null,
+    baseUrl,
     giveUpAfter: options.giveUpAfter ?? 86_400,
     ...(options.patience === undefined ? {} : { patience: options.patience }),
     ...(options.uploads === undefined ? {} : { uploads: options.uploads }),

@@ -10,6 +10,7 @@ export function plainVerbs(verbs: Verbs): Verbs {
     completeUpload: (...given) => verbs.completeUpload(...given),
     abortUpload: (...given) => verbs.abortUpload(...given),
     get: (...given) => verbs.get(...given),
+    getByKey: (...given) => verbs.getByKey(...given),
     list: (...given) => verbs.list(...given),
     delete: (...given) => verbs.delete(...given),
     url: (...given) => verbs.url(...given),

@@ -7,6 +7,8 @@ import { sql as reopenedImports } from './0006-reopened-imports.ts'
 import { sql as moves } from './0007-moves.ts'
 import { sql as fallback } from './0008-fallback.ts'
 import { sql as replicas } from './0009-replicas.ts'
+import { sql as extensions } from './0010-extensions.ts'
+import { sql as manyAtOnce } from './0011-many-at-once.ts'
 
 export type Migration = { readonly id: number; readonly name: string; readonly sql: string }
 
@@ -21,4 +23,6 @@ export const migrations: readonly Migration[] = [
   { id: 7, name: 'moves', sql: moves },
   { id: 8, name: 'fallback', sql: fallback },
   { id: 9, name: 'replicas', sql: replicas },
+  { id: 10, name: 'extensions', sql: extensions },
+  { id: 11, name: 'many at once', sql: manyAtOnce },
 ]

@@ -26,6 +26,7 @@ export function addAssetCommands({ verb, io, done }: Commands): void {
   )
     .option('--owner <owner>', 'only this owner’s')
     .option('--kind <kind>', 'only image, video, audio or other')
+    .option('--parent <id>', 'only what was made from this asset')
     .option('--state <state>', 'only pending, stored, failed or deleting')
     .option('-a, --attr <key=value>', 'only with this attribute, repeatable', collect, [])
     .option('--from <time>', 'only created since: 2026-01-31, 2026-01-31T12:00:00Z, or an age (24h, 7d)')

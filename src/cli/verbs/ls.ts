@@ -9,6 +9,7 @@ export type ListOptions = CommonOptions & {
   readonly owner?: string
   readonly kind?: string
   readonly state?: string
+  readonly parent?: string
   readonly attr: readonly string[]
   readonly from?: string
   readonly to?: string
@@ -24,6 +25,7 @@ export async function listVerb(collection: string, options: ListOptions, io: Io)
     owner: options.owner,
     kind: options.kind,
     state: options.state,
+    parent: options.parent,
     from: options.from === undefined ? undefined : parseTime(options.from),
     to: options.to === undefined ? undefined : parseTime(options.to),
     limit: options.limit ?? (options.all ? largestPage : undefined),

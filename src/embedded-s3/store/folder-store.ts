@@ -277,11 +277,12 @@ export class FolderStore {
   async close(): Promise<void> {
     this.#stopRebuild.abort()
     await this.#listable.catch(() => undefined)
-    this.#index.close()
     let inOrder = false
     try {
+      // What the index could not write down is found by the next start, as after a kill.
+      const written = this.#index.close()
       await this.#journal.close()
-      inOrder = this.#rebuilt
+      inOrder = this.#rebuilt && written
     } finally {
       this.#lock.release(inOrder)
     }

@@ -127,11 +127,17 @@ export class ListingIndex {
     }
   }
 
-  /** Writes everything out, durably, and lets go of the file. */
-  close(): void {
-    this.#flush()
-    this.#db.exec('pragma synchronous = full; pragma wal_checkpoint(truncate)')
-    this.#db.close()
+  /** Writes everything out, durably, and lets go of the file. False where the disk did not take it, for being full. */
+  close(): boolean {
+    try {
+      this.#flush()
+      this.#db.exec('pragma synchronous = full; pragma wal_checkpoint(truncate)')
+      return true
+    } catch {
+      return false
+    } finally {
+      this.#db.close()
+    }
   }
 
   #write(bucket: string, key: string, entry: IndexEntry | undefined, settles: boolean): void {

@@ -5,6 +5,7 @@ import { readJsonBody } from '../body.ts'
 import { type HttpEnv, refuseOtherOwner } from '../env.ts'
 import {
   assetChangesInput,
+  assetIdText,
   assetOutput,
   assetPageOutput,
   cursorText,
@@ -48,6 +49,9 @@ const listRoute = (attributes: readonly string[]) =>
         owner: ownerText.optional(),
         kind: z.enum(mediaKinds).optional(),
         state: z.enum(assetStates).optional(),
+        parent: assetIdText.optional().openapi({
+          description: 'Only what names this asset among the `parents` of its provenance.',
+        }),
         from: timestampText.optional().openapi({ description: 'Created at or after.' }),
         to: timestampText.optional().openapi({ description: 'Created before.' }),
         limit: limitText.optional(),
@@ -155,13 +159,13 @@ const contentRoute = createRoute({
 export function addAssetRoutes(app: OpenAPIHono<HttpEnv>, options: { attributes: readonly string[] }): void {
   app.openapi(listRoute(options.attributes), async (c) => {
     const { collection } = c.req.valid('param')
-    const { owner, kind, state, from, to, limit, cursor, ...rest } = c.req.valid('query')
+    const { owner, kind, state, parent, from, to, limit, cursor, ...rest } = c.req.valid('query')
     refuseOtherOwner(c.get('actor'), owner)
     const attributes: Record<string, string> = {}
     for (const [name, value] of Object.entries(rest)) {
       if (typeof value === 'string') attributes[name.slice(attributePrefix.length)] = value
     }
-    const request = { owner, kind, state, from, to, limit, cursor, attributes }
+    const request = { owner, kind, state, parent, from, to, limit, cursor, attributes }
     const page = await c.get('verbs').list(collection, request)
     return c.json({ assets: page.assets.map(assetJson), nextCursor: page.nextCursor }, 200)
   })

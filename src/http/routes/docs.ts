@@ -1,4 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
+import { z } from 'zod'
+import { KeepsakeError } from '../../media/index.ts'
 import type { HttpEnv } from '../env.ts'
 import { apiPage } from '../pages/api-page.ts'
 import { errorsPage } from '../pages/errors-page.ts'
@@ -15,7 +17,11 @@ const example = `curl http://localhost:8000/v1/collections/generations/imports \
   -H "Content-Type: application/json" \\
   -d '{"source": {"url": "https://provider.example/output.png"}}'`
 
-/** Adds the document and its pages. Last, so that every other route is in the document. */
+/**
+ * Adds the document and its pages. Last, so that every other route is in the document.
+ *
+ * @throws `invalid_setting` where two routes, an extension's among them, have one operationId.
+ */
 export function addDocsRoutes(app: OpenAPIHono<HttpEnv>, version: string): void {
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
     type: 'http',
@@ -27,6 +33,7 @@ export function addDocsRoutes(app: OpenAPIHono<HttpEnv>, version: string): void 
     info: { title: 'Keepsake HTTP API', version, description, license: { name: 'MIT' } },
     servers: [{ url: '/' }],
   })
+  refuseTwins(document.paths)
   const documentText = JSON.stringify(document)
   const docs = String(apiPage(JSON.parse(documentText), { example }))
   const errors = String(errorsPage())
@@ -36,4 +43,25 @@ export function addDocsRoutes(app: OpenAPIHono<HttpEnv>, version: string): void 
   app.get('/docs', (c) => c.html(docs, 200, pageHeaders))
   app.get('/docs/errors', (c) => c.html(errors, 200, pageHeaders))
   app.get('/', (c) => c.redirect('/docs', 302))
+}
+
+const operations = z.record(z.string(), z.record(z.string(), z.looseObject({ operationId: z.string().optional() })))
+
+/** Clients are generated from the document: "The id MUST be unique among all operations" (OpenAPI 3.1, 4.8.10). */
+function refuseTwins(paths: unknown): void {
+  const places = new Map<string, string>()
+  for (const [path, methods] of Object.entries(operations.parse(paths ?? {}))) {
+    for (const [method, { operationId }] of Object.entries(methods)) {
+      if (operationId === undefined) continue
+      const place = `${method.toUpperCase()} ${path}`
+      const other = places.get(operationId)
+      if (other !== undefined) {
+        throw new KeepsakeError(
+          'invalid_setting',
+          `${other} and ${place} have one operationId, '${operationId}'. Each route of an extension needs one of its own.`,
+        )
+      }
+      places.set(operationId, place)
+    }
+  }
 }

@@ -175,8 +175,7 @@ export function addUploadRoutes(app: OpenAPIHono<HttpEnv>): void {
 
   app.openapi(completeRoute, async (c) => {
     const id = requireAssetId(c.req.valid('param').id)
-    const { parts } = c.req.valid('json')
-    const asset = await c.get('verbs').completeUpload(id, parts === undefined ? {} : { parts })
+    const asset = await c.get('verbs').completeUpload(id, c.req.valid('json'))
     if (asset.state === 'stored') return c.json(assetJson(asset), 200)
     c.header('Retry-After', String(pendingRetryAfter))
     return c.json(assetJson(asset), 202)

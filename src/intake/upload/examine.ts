@@ -3,8 +3,9 @@ import { acceptsContentType, type Collection, KeepsakeError, kindOf, type Upload
 import type { ObjectContent, ObjectStore } from '../../stores/index.ts'
 import { readHead } from '../head.ts'
 import type { ContentFacts } from '../object-metadata.ts'
-import { probe } from '../probe.ts'
+import { probe, soundType } from '../probe.ts'
 import { SNIFF_BYTES, sniff } from '../sniff.ts'
+import { tooLarge } from '../source-limit.ts'
 import { spool } from '../spool.ts'
 import { rangeReader } from './object-reader.ts'
 
@@ -14,7 +15,12 @@ export type ExamineOptions = {
   readonly spoolDir: string
   /** Aborted at the end, too: what was not read to its end lets go of its connection by that. */
   readonly signal: AbortSignal
+  /** The (normalized) type that was announced. */
+  readonly announced: string
 }
+
+/** What the bytes are, and their true (normalized) type. */
+export type Examined = ContentFacts & { readonly contentType: string }
 
 /** What is as small is held whole. Bytes. */
 const largestInMemory = 1024 * 1024
@@ -33,23 +39,35 @@ export async function examine(
   content: ObjectContent,
   terms: UploadTerms,
   collection: Collection,
-  { store, spoolDir, signal }: ExamineOptions,
-): Promise<ContentFacts & { readonly contentType: string }> {
+  { store, spoolDir, signal, announced }: ExamineOptions,
+): Promise<Examined> {
   const { size } = content
-  if (size !== terms.size) {
+  if (terms.atMost && size > terms.size) throw tooLarge(terms.size, size)
+  if (terms.atMost && size === 0) throw new KeepsakeError('content_empty', 'The object has no bytes.')
+  if (!terms.atMost && size !== terms.size) {
     throw new KeepsakeError('content_mismatch', `The object has ${size} bytes; ${terms.size} were announced.`, {
       details: { size, announced: terms.size },
     })
   }
   const body = content.body[Symbol.asyncIterator]()
   const { chunks, head } = await readHead(body, SNIFF_BYTES)
-  const contentType = await sniff(head)
+  const sniffed = await sniff(head)
+  const contentType = isSoundOf(announced, sniffed)
+    ? await soundType(sniffed, rangeReader(store, content, signal), probeDeadline)
+    : sniffed
   if (!acceptsContentType(collection.accept, contentType)) {
     throw new KeepsakeError(
       'content_type_refused',
       `The content is ${contentType}, as its first bytes say. The collection '${collection.name}' accepts: ` +
         `${collection.accept.join(', ')}.`,
       { details: { contentType } },
+    )
+  }
+  if (terms.sameType && contentType !== announced) {
+    throw new KeepsakeError(
+      'content_mismatch',
+      `The content is ${contentType}, as its first bytes say; ${announced} was announced.`,
+      { details: { contentType, announced } },
     )
   }
   if (size <= largestInMemory || (kindOf(contentType) === 'image' && size <= largestSpooled)) {
@@ -71,6 +89,11 @@ export async function examine(
   requireHash(sha256, terms)
   const measures = await probe(contentType, rangeReader(store, content, signal), probeDeadline)
   return { size, sha256, ...measures, contentType }
+}
+
+/** Recorders write sound alone into what begins as a film (Safari: ISO media of the brand `isom`). */
+function isSoundOf(announced: string, sniffed: string): boolean {
+  return kindOf(announced) === 'audio' && announced === sniffed.replace(/^video\//, 'audio/') && announced !== sniffed
 }
 
 function requireHash(found: string, { sha256 }: UploadTerms): void {

@@ -43,7 +43,8 @@ export type Signing = { readonly expiresIn: number; readonly at: Date }
 
 /**
  * The one request that writes the object: type, length, create-only, whose it is and, where it is known, the SHA-256
- * are inside the signature. What the store does not know is left out of it.
+ * are inside the signature. What the store does not know is left out of it. Of a plain upload, the type alone and the
+ * length where it is known: the key is one that nobody reads, and all else is judged when its bytes are moved from there.
  */
 export function signWhole(
   store: ObjectStore,
@@ -52,6 +53,12 @@ export function signWhole(
   signing: Signing,
 ): UploadTicket {
   const { key, contentType, terms } = open(record)
+  if (terms.inbox !== null) {
+    const headers: Record<string, string> = { 'content-type': contentType }
+    if (!terms.atMost) headers['content-length'] = String(terms.size)
+    const signed = store.signPut(terms.inbox, { ...signing, headers })
+    return { strategy: 'put', ...shown(signed) }
+  }
   const metadata = Object.entries(announcedMetadata(record, terms.sha256))
   const signed = store.signPut(key, {
     ...signing,

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Actor, Catalogue, Reservation } from '../../catalogue/index.ts'
 import type { Clock } from '../../clock.ts'
+import type { Jobs } from '../../jobs/index.ts'
 import type { Logger } from '../../logger.ts'
 import {
   type AssetRecord,
@@ -8,16 +10,18 @@ import {
   KeepsakeError,
   kindOf,
   newAssetId,
+  parseAttributes,
   type StorePlace,
   type UploadTerms,
 } from '../../media/index.ts'
-import { isStoreFailure, type PartRange, planParts, type Stores } from '../../stores/index.ts'
+import { isStoreFailure, type ObjectContent, type PartRange, planParts, type Stores } from '../../stores/index.ts'
 import { cacheControlOf, confirm } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
 import { TransferGate } from '../transfer-gate.ts'
-import { examine } from './examine.ts'
+import { type Examined, examine } from './examine.ts'
+import { inboxKey, movedIn, moveIn } from './inbox.ts'
 import { changedMeanwhile, openObject } from './object-reader.ts'
 import { arrivedParts, dropParts, joinParts, type NamedPart, type UploadedPart } from './parts.ts'
 import { parseUpload, type Upload, type UploadRequest } from './request.ts'
@@ -37,6 +41,7 @@ export type UploadsParts = {
   readonly stores: Stores
   readonly collections: ReadonlyMap<string, Collection>
   readonly clock: Clock
+  readonly jobs: Jobs
   readonly logger: Logger
   readonly spoolDir: string
   /** Seconds that a link of an upload lives, 1 to 3600. */
@@ -46,12 +51,23 @@ export type UploadsParts = {
   readonly patience?: number
 }
 
+/** What a client may say at the end. */
+export type Completion = {
+  /** The tags of the parts as it was answered them, to be compared with what the store has. */
+  readonly parts?: readonly NamedPart[] | undefined
+  /** Attributes that it did not know at the beginning; the key stays what it is. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined
+}
+
 export type UploadState = {
   readonly asset: AssetRecord
   /** Null once the upload is over. */
   readonly upload: UploadTicket | null
   readonly uploadedParts: readonly UploadedPart[]
 }
+
+/** What lies at the client's key, or what an earlier verification made of it. */
+type Arrived = ObjectContent | { readonly moved: Examined }
 
 const mebibyte = 1024 * 1024
 /** Part links in a ticket; the rest is asked for as it is needed. */
@@ -152,16 +168,19 @@ export class Uploads {
   async complete(
     record: AssetRecord,
     collection: Collection,
-    named: readonly NamedPart[] | undefined,
+    { parts: named, attributes }: Completion,
     actor: Actor,
   ): Promise<AssetRecord> {
+    const described = attributes && parseAttributes(collection, { ...record.attributes, ...attributes })
+    if (described !== undefined) requirePlace(collection, record, described)
     if (record.state !== 'pending') return settled(record)
     openTerms(record)
     this.#requireRunning()
     const timer = new AbortController()
     const patience = this.#parts.clock.sleep(this.#parts.patience ?? 50, timer.signal).then(() => undefined)
     try {
-      const outcome = await Promise.race([this.#verify(record, collection, named, actor), patience])
+      const work = this.#verify(record, collection, { parts: named, attributes: described }, actor)
+      const outcome = await Promise.race([work, patience])
       return outcome ?? settled((await this.#read(record.id)) ?? record)
     } finally {
       timer.abort()
@@ -178,7 +197,7 @@ export class Uploads {
     let problem: KeepsakeError
     try {
       if (collection !== undefined) {
-        await this.#verify(record, collection, undefined, actor)
+        await this.#verify(record, collection, {}, actor)
         return
       }
       problem = new KeepsakeError('collection_not_found', `The collection '${record.collection}' is not declared.`)
@@ -289,17 +308,20 @@ export class Uploads {
     upload: Upload,
     row: Pick<AssetRecord, 'id' | 'attempt' | 'createdAt'>,
   ): NonNullable<Reservation['upload']> {
-    const { contentType, size, sha256, owner, attributes } = upload
+    const { contentType, size, atMost, plain, sameType, sha256, owner, attributes } = upload
     const { partThreshold = 16 * mebibyte, partSize } = this.#parts.uploads ?? {}
-    const inParts = upload.partSize !== null || size > partThreshold
+    const inParts = !plain && (upload.partSize !== null || size > partThreshold)
+    const extension = extensionOf(contentType)
     const terms: UploadTerms = {
       size,
+      atMost,
+      sameType,
+      inbox: plain ? inboxKey(row, extension) : null,
       sha256,
       partSize: inParts ? planParts(size, upload.partSize ?? partSize).partSize : null,
       uploadId: null,
     }
     const kind = kindOf(contentType)
-    const extension = extensionOf(contentType)
     const key = collection.key.render({ ...row, owner, collection: collection.name, kind, extension, attributes })
     return { key, store: this.#parts.stores.writing().name, kind, contentType, terms }
   }
@@ -366,7 +388,8 @@ export class Uploads {
     const attempt = record.attempt + 1
     const [kind, extension] = [kindOf(contentType), extensionOf(contentType)]
     const values = { id, attempt, createdAt, owner, collection: collection.name, kind, extension, attributes }
-    const to = { key: collection.key.render(values), store, lease: this.#leaseOf(terms) }
+    const inbox = terms.inbox === null ? null : inboxKey({ id, attempt }, extension)
+    const to = { key: collection.key.render(values), inbox, store, lease: this.#leaseOf(terms) }
     return this.#parts.catalogue.moveUpload(id, record.attempt, to, actor)
   }
 
@@ -412,17 +435,12 @@ export class Uploads {
     throw new KeepsakeError('upload_closed', 'The upload changed in the same moment. Look at it again.')
   }
 
-  #verify(
-    record: AssetRecord,
-    collection: Collection,
-    named: readonly NamedPart[] | undefined,
-    actor: Actor,
-  ): Promise<AssetRecord> {
+  #verify(record: AssetRecord, collection: Collection, completion: Completion, actor: Actor): Promise<AssetRecord> {
     // A moved upload is another one: what was sent to its old key is nobody's.
     const name = `${record.id}/${record.attempt}`
     const running = this.#running.get(name)
     if (running) return running
-    const work = this.#finish(record, collection, named, actor).finally(() => this.#running.delete(name))
+    const work = this.#finish(record, collection, completion, actor).finally(() => this.#running.delete(name))
     this.#running.set(name, work)
     work.catch((error: unknown) => {
       const problem = KeepsakeError.from(error)
@@ -434,7 +452,7 @@ export class Uploads {
   async #finish(
     record: AssetRecord,
     collection: Collection,
-    named: readonly NamedPart[] | undefined,
+    { parts: named, attributes }: Completion,
     actor: Actor,
   ): Promise<AssetRecord> {
     const { catalogue } = this.#parts
@@ -444,33 +462,21 @@ export class Uploads {
     using _lease = this.#leases.hold(record)
     try {
       using _place = await this.#gate.enter(signal)
-      const content = (await this.#object(record, signal)) ?? (await this.#joined(record, named, signal))
-      if (content.size > longReading) {
+      const described = attributes === undefined ? record : { ...record, attributes }
+      const content = await this.#arrived(record, named, signal)
+      if ('size' in content && content.size > longReading) {
         const held = await catalogue.holdUpload(record.id, record.attempt, this.#leases.seconds)
         if (held === undefined) return settled(await this.#now(record))
       }
-      const { terms } = open(record)
-      requireOwn(content.metadata, record)
-      const { contentType, ...facts } = await examine(content, terms, collection, {
-        store,
-        spoolDir: this.#parts.spoolDir,
-        signal,
-      })
-      if (contentType !== content.contentType) {
-        // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
-        await store.copy({
-          source: content.key,
-          key: content.key,
-          sourceEtag: content.etag,
-          size: content.size,
-          settings: { contentType, cacheControl: cacheControlOf(collection), metadata: objectMetadata(record, facts) },
-          createOnly: false,
-          signal,
-        })
-      }
+      const isNew = !isDeepStrictEqual(described.attributes, record.attributes)
+      const { contentType, ...facts } = await this.#takeIn(described, collection, content, isNew, signal)
+      const { inbox } = open(record).terms
       const type = { contentType, kind: kindOf(contentType) }
-      const stored = await confirm(this.#parts, record, { ...facts, type }, collection.keep, actor)
+      const found = { ...facts, type, inbox, ...(attributes === undefined ? {} : { attributes }) }
+      const stored = await confirm(this.#parts, record, found, collection, actor)
       if (stored === undefined) throw gone()
+      // Nobody reads it; what cannot be removed now is watched, as what its link may write later is.
+      if (inbox !== null) await store.delete([inbox]).catch(() => undefined)
       return settled(stored)
     } catch (error) {
       const problem = KeepsakeError.from(error)
@@ -486,10 +492,54 @@ export class Uploads {
     }
   }
 
+  /** Judges what arrived, and sees that the asset's key holds it as it is: moved there, of its true type, described. */
+  async #takeIn(
+    record: AssetRecord,
+    collection: Collection,
+    content: Arrived,
+    isNew: boolean,
+    signal: AbortSignal,
+  ): Promise<Examined> {
+    const store = this.#parts.stores.of(record.store)
+    if ('moved' in content) return content.moved
+    const { terms, contentType: announced } = open(record)
+    if (terms.inbox === null) requireOwn(content.metadata, record)
+    const { spoolDir } = this.#parts
+    const examined = await examine(content, terms, collection, { store, spoolDir, signal, announced })
+    const cacheControl = cacheControlOf(collection)
+    if (terms.inbox !== null) return moveIn(store, record, content, { examined, cacheControl }, signal)
+    const { contentType, ...facts } = examined
+    if (isNew || contentType !== content.contentType) {
+      // Readers are told what it is, by whatever way they come: a public one gets the object's own header.
+      await store.copy({
+        source: content.key,
+        key: content.key,
+        sourceEtag: content.etag,
+        size: content.size,
+        settings: { contentType, cacheControl, metadata: objectMetadata(record, facts) },
+        createOnly: false,
+        signal,
+      })
+    }
+    return examined
+  }
+
+  async #arrived(record: AssetRecord, named: readonly NamedPart[] | undefined, signal: AbortSignal): Promise<Arrived> {
+    const { terms } = open(record)
+    const content = await this.#object(record, signal)
+    if (content !== undefined) return content
+    if (terms.inbox === null) return this.#joined(record, named, signal)
+    // A verification before this one may have come as far as that.
+    const moved = await movedIn(this.#parts.stores.of(record.store), record, signal)
+    if (moved === undefined) throw notArrived()
+    return { moved }
+  }
+
   async #object(record: AssetRecord, signal: AbortSignal) {
     try {
       const { clock, stores } = this.#parts
-      return await openObject({ clock, store: stores.of(record.store) }, open(record).key, signal)
+      const { key, terms } = open(record)
+      return await openObject({ clock, store: stores.of(record.store) }, terms.inbox ?? key, signal)
     } catch (error) {
       if (KeepsakeError.is(error, 'object_missing')) return undefined
       throw error
@@ -502,11 +552,7 @@ export class Uploads {
       const content = await this.#object(record, signal)
       if (content !== undefined) return content
     }
-    throw new KeepsakeError(
-      'upload_incomplete',
-      'The bytes have not arrived in the bucket. Send them by the link of the ticket, then complete again.',
-      { details: { missing: 'object' } },
-    )
+    throw notArrived()
   }
 
   /** The object is not the one that was opened: another process verifies it too, or it was removed. The row knows. */
@@ -528,7 +574,8 @@ export class Uploads {
     try {
       const store = stores.of(record.store)
       await dropParts(store, record)
-      if (record.key !== null) await store.delete([record.key])
+      const inbox = record.upload?.inbox ?? null
+      await store.delete([record.key, inbox].filter((key) => key !== null))
     } catch (error) {
       const problem = KeepsakeError.from(error)
       logger.warn({ asset: record.id, code: problem.code, err: problem }, 'what an upload left is removed later')
@@ -568,6 +615,24 @@ function isVerdict(problem: KeepsakeError): boolean {
 function requireOwn(metadata: Readonly<Record<string, string>>, record: AssetRecord): void {
   if (metadata.asset === record.id) return
   throw new KeepsakeError('content_mismatch', 'The object under the key of this upload was not put by its ticket.')
+}
+
+/** By what an asset takes another one's place is known from its beginning. */
+function requirePlace(collection: Collection, record: AssetRecord, described: AssetRecord['attributes']): void {
+  const changed = collection.replaceBy?.find((name) => described[name] !== record.attributes[name])
+  if (changed === undefined) return
+  throw new KeepsakeError(
+    'invalid_request',
+    `The attribute '${changed}' decides what the asset replaces, so it is given when the upload is begun.`,
+  )
+}
+
+function notArrived(): KeepsakeError {
+  return new KeepsakeError(
+    'upload_incomplete',
+    'The bytes have not arrived in the bucket. Send them by the link of the ticket, then complete again.',
+    { details: { missing: 'object' } },
+  )
 }
 
 function gone(): KeepsakeError {

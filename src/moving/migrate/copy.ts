@@ -1,12 +1,15 @@
-import type { MoveFile, PlacedFile } from '../../catalogue/index.ts'
-import { cacheControlOf, factsFromObject, objectMetadata } from '../../intake/index.ts'
-import { type AssetRecord, KeepsakeError, newAssetId } from '../../media/index.ts'
+import type { CopiedFile, MoveFile, PlacedAsset, PlacedFile } from '../../catalogue/index.ts'
+import { cacheControlOf, type DescribedAsset, factsFromObject, objectMetadata } from '../../intake/index.ts'
+import { KeepsakeError, newAssetId } from '../../media/index.ts'
 import { type Inspected, inspect } from './inspect.ts'
 import { Outcomes } from './outcomes.ts'
 import type { MoveRun } from './run.ts'
 
 /** Seconds that a placed asset waits for its move to come back before the regular sweep settles it: a week. */
 export const placedLease = 7 * 86_400
+
+/** The asset that a file's object is put for. */
+type Target = DescribedAsset & { readonly key: string }
 
 /**
  * A batch of files on its way into the store: looked at, placed in the catalogue by one statement, put, marked by
@@ -29,14 +32,13 @@ export async function copyBatch(run: MoveRun, files: readonly MoveFile[]): Promi
   const inspected = looked.filter((it) => it !== undefined)
   try {
     const assets = await place(run, files, inspected, outcomes)
-    const copied: string[] = []
+    const copied: Pick<CopiedFile, 'path' | 'etag'>[] = []
     await Promise.all(
       inspected.map(async (it) => {
         const asset = assets.get(it.file.path)
         if (asset === undefined) return
         try {
-          await put(run, it, asset)
-          copied.push(it.file.path)
+          copied.push({ path: it.file.path, etag: await put(run, it, asset) })
           run.progress.passed(it.file.size)
           run.troubles.passed()
         } catch (error) {
@@ -44,7 +46,7 @@ export async function copyBatch(run: MoveRun, files: readonly MoveFile[]): Promi
         }
       }),
     )
-    await catalogue.markMoveFiles(run.move.id, 'copied', copied)
+    await catalogue.markCopied(run.move.id, copied)
   } finally {
     await Promise.all(inspected.map(({ held }) => held.dispose()))
   }
@@ -57,9 +59,9 @@ async function place(
   files: readonly MoveFile[],
   inspected: readonly Inspected[],
   outcomes: Outcomes,
-): Promise<ReadonlyMap<string, AssetRecord>> {
+): Promise<ReadonlyMap<string, Target>> {
   const { catalogue } = run.parts
-  const assets = new Map<string, AssetRecord>()
+  const assets = new Map<string, Target>()
   const before = new Map(files.flatMap((file) => (file.asset === null ? [] : [[file.path, file]])))
   if (before.size > 0) {
     const records = new Map((await catalogue.placedAssets(run.move.id, [...before.keys()])).map((it) => [it.id, it]))
@@ -67,7 +69,8 @@ async function place(
       const known = before.get(file.path)
       if (known === undefined) continue
       const record = known.asset === null ? undefined : records.get(known.asset)
-      if (record === undefined || record.state === 'failed' || record.state === 'deleting') {
+      const key = record?.key ?? null
+      if (record === undefined || key === null || record.state === 'failed' || record.state === 'deleting') {
         outcomes.fail(
           file.path,
           new KeepsakeError('asset_gone', 'Its asset was given up or deleted meanwhile. Retry the file.'),
@@ -77,7 +80,7 @@ async function place(
           file.path,
           new KeepsakeError('source_gone', 'The file was changed since it was placed. Retry it.'),
         )
-      } else assets.set(file.path, record)
+      } else assets.set(file.path, { ...record, key })
     }
   }
   const fresh = new Map<string, PlacedFile>()
@@ -90,9 +93,11 @@ async function place(
       outcomes.fail(it.file.path, error)
     }
   }
-  for (const record of await placeAll(run, [...fresh.values()], outcomes)) {
-    const path = fresh.get(record.id)?.path
-    if (path !== undefined) assets.set(path, record)
+  for (const { id, createdAt } of await placeAll(run, [...fresh.values()], outcomes)) {
+    const file = fresh.get(id)
+    if (file === undefined) continue
+    const { path, key, owner, attributes } = file
+    assets.set(path, { id, key, owner, attributes, createdAt, collection: run.collection.name, attempt: 1 })
   }
   for (const { path, key } of fresh.values()) {
     if (assets.has(path) || outcomes.has(path)) continue
@@ -113,7 +118,7 @@ async function placeAll(
   run: MoveRun,
   files: readonly PlacedFile[],
   outcomes: Outcomes,
-): Promise<readonly AssetRecord[]> {
+): Promise<readonly PlacedAsset[]> {
   if (files.length === 0) return []
   const { collection, move } = run
   const options = { lease: placedLease, quota: collection.quota }
@@ -126,7 +131,7 @@ async function placeAll(
   } catch (error) {
     if (!KeepsakeError.is(error, 'quota_exceeded')) throw error
   }
-  const placed: AssetRecord[] = []
+  const placed: PlacedAsset[] = []
   for (const file of files) {
     try {
       placed.push(...(await placeSome([file])))
@@ -140,16 +145,16 @@ async function placeAll(
 
 const tries = 4
 
-async function put(run: MoveRun, { file, held, contentType, ...measures }: Inspected, asset: AssetRecord) {
+/** Answers the object's ETag. */
+async function put(run: MoveRun, { held, contentType, ...measures }: Inspected, asset: Target): Promise<string> {
   const { store, clock } = run.parts
   const { key } = asset
-  if (key === null) throw new KeepsakeError('internal', 'A placed asset has no key.')
   const { size, sha256 } = held
   const facts = { size, sha256, width: measures.width, height: measures.height, duration: measures.duration }
   for (let failures = 0; ; failures += 1) {
     await run.pace.bytes(size, run.signal)
     try {
-      await run.pace.run(() =>
+      const { etag } = await run.pace.run(() =>
         store.put({
           key,
           body: held.open(),
@@ -161,23 +166,28 @@ async function put(run: MoveRun, { file, held, contentType, ...measures }: Inspe
           signal: run.signal,
         }),
       )
-      return
+      return etag
     } catch (error) {
       run.signal.throwIfAborted()
       const problem = KeepsakeError.from(error)
       if (problem.code !== 'object_exists' && !problem.retryable) throw problem
       // The outcome may be unknown, or an earlier run's put is there: the object itself tells.
       const head = await store.head(key, { signal: run.signal }).catch(() => undefined)
-      if (head !== undefined && factsFromObject(asset, head)?.sha256 === sha256) return
+      if (head !== undefined && factsFromObject(asset, head)?.sha256 === sha256) return head.etag
       if (problem.code === 'object_exists' || failures + 1 >= tries) throw problem
       await clock.sleep(Math.random() * 0.5 * 2 ** failures, run.signal)
     }
   }
 }
 
+/**
+ * What one statement places, and what is in memory together. A row takes a lock of its own on its key until the
+ * statement is committed, and a server has 6,400 of those by default for everybody (max_locks_per_transaction).
+ */
+const most = { files: 200, bytes: 8 * 1024 * 1024 }
+
 /** Files in groups that are worth a statement and may be in memory together. */
 export function* batches(files: readonly MoveFile[]): Generator<MoveFile[], void, undefined> {
-  const most = { files: 64, bytes: 16 * 1024 * 1024 }
   let batch: MoveFile[] = []
   let bytes = 0
   for (const file of files) {

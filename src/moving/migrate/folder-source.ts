@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { constants, type FileHandle, lstat, open, opendir, unlink } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
@@ -10,10 +10,15 @@ import type { MoveSource, Oddity } from './source.ts'
 /** Bytes up to which a file is read whole. */
 const inMemory = 1024 * 1024
 const blockSize = 256 * 1024
+/** Entries of a folder that are asked for at a time. */
+const atOnce = 128
+/** Bytes that small files are read into together: a block of its own for each is a burden on memory and on its keeper. */
+const slabSize = 1024 * 1024
 
 /** The files of a folder and of all folders in it. Symbolic links are not followed: they may lead anywhere. */
 export class FolderSource implements MoveSource {
   readonly name: string
+  #slab: Uint8Array = new Uint8Array(0)
 
   constructor(folder: string) {
     this.name = resolve(folder)
@@ -22,23 +27,37 @@ export class FolderSource implements MoveSource {
   async *list(odd: (oddity: Oddity) => void, signal: AbortSignal): AsyncIterable<FoundFile> {
     const folders = [this.name]
     for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-      const entries = await opendir(folder).catch((error: unknown) => {
+      const entries = await opendir(folder, { bufferSize: atOnce }).catch((error: unknown) => {
         throw unreadable(error, this.name)
       })
+      const prefix = relative(this.name, folder).split(sep).join('/')
+      let found: { readonly path: string; readonly place: string }[] = []
       for await (const entry of entries) {
         signal.throwIfAborted()
-        const place = join(entry.parentPath, entry.name)
-        const path = relative(this.name, place).split(sep).join('/')
+        const place = join(folder, entry.name)
+        const path = prefix === '' ? entry.name : `${prefix}/${entry.name}`
         if (entry.isDirectory()) folders.push(place)
         else if (!entry.isFile()) odd({ path, why: entry.isSymbolicLink() ? 'a symbolic link' : 'not a file' })
         // A name that is no UTF-8 comes with U+FFFD in place of what it is: it could not be opened again.
         else if (!path.isWellFormed() || path.includes('\ufffd')) odd({ path, why: 'a name that is no UTF-8' })
-        else {
-          const stats = await lstat(place, { bigint: true }).catch(() => undefined)
-          if (stats !== undefined) yield { path, size: Number(stats.size), version: versionOf(stats) }
+        else if (found.push({ path, place }) === atOnce) {
+          yield* await this.#stat(found)
+          found = []
         }
       }
+      yield* await this.#stat(found)
     }
+  }
+
+  /** Those that are gone by now are left out. */
+  async #stat(found: readonly { readonly path: string; readonly place: string }[]): Promise<readonly FoundFile[]> {
+    const files = await Promise.all(
+      found.map(async ({ path, place }): Promise<FoundFile[]> => {
+        const stats = await lstat(place, { bigint: true }).catch(() => undefined)
+        return stats === undefined ? [] : [{ path, size: Number(stats.size), version: versionOf(stats) }]
+      }),
+    )
+    return files.flat()
   }
 
   async hold(
@@ -51,13 +70,25 @@ export class FolderSource implements MoveSource {
     }
     const { handle, place } = await this.#open(file)
     try {
-      const held = file.size <= inMemory ? await wholeFile(handle, file) : await largeFile(handle, place, file, signal)
+      const held =
+        file.size <= inMemory
+          ? await wholeFile(handle, this.#take(file.size))
+          : await largeFile(handle, place, file, signal)
       if (file.size <= inMemory) await handle.close()
       return held
     } catch (error) {
       await handle.close().catch(() => {})
       throw error
     }
+  }
+
+  /** A piece of memory that nobody else has. It is let go of with the others of its slab. */
+  #take(size: number): Uint8Array {
+    if (size > slabSize / 4) return Buffer.allocUnsafeSlow(size)
+    if (size > this.#slab.byteLength) this.#slab = Buffer.allocUnsafeSlow(slabSize)
+    const piece = this.#slab.subarray(0, size)
+    this.#slab = this.#slab.subarray(size)
+    return piece
   }
 
   async peek(file: FoundFile, bytes: number): Promise<Uint8Array> {
@@ -105,12 +136,11 @@ function versionOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${size}-${mtimeNs}-${ctimeNs}`
 }
 
-async function wholeFile(handle: FileHandle, file: FoundFile): Promise<Spooled> {
-  const bytes = Buffer.allocUnsafe(file.size)
+async function wholeFile(handle: FileHandle, bytes: Uint8Array): Promise<Spooled> {
   await fill(handle, bytes, 0)
   return {
-    size: file.size,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
+    size: bytes.byteLength,
+    sha256: hash('sha256', bytes, 'hex'),
     path: undefined,
     bytes,
     open: () => bytes,
@@ -121,14 +151,14 @@ async function wholeFile(handle: FileHandle, file: FoundFile): Promise<Spooled> 
 
 /** Read twice, once for the hash and once to be sent: the second time it mostly comes from the system's cache. */
 async function largeFile(handle: FileHandle, place: string, file: FoundFile, signal: AbortSignal): Promise<Spooled> {
-  const hash = createHash('sha256')
+  const whole = createHash('sha256')
   for await (const chunk of stream(handle, 0, file.size)) {
     signal.throwIfAborted()
-    hash.update(chunk)
+    whole.update(chunk)
   }
   return {
     size: file.size,
-    sha256: hash.digest('hex'),
+    sha256: whole.digest('hex'),
     path: place,
     bytes: undefined,
     open: () => ({ read: (start, end) => stream(handle, start, end) }),

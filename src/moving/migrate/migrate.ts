@@ -8,7 +8,7 @@ import { planFiles } from './plan-file.ts'
 import { type MoveProgress, ProgressMeter } from './progress.ts'
 import type { MoveParts, MoveRun } from './run.ts'
 import type { MoveSource, Oddity } from './source.ts'
-import { verifyBatch } from './verify.ts'
+import { verifyPage } from './verify.ts'
 
 export type MigrateOptions = {
   readonly collection: Collection
@@ -22,7 +22,10 @@ export type MigrateOptions = {
   readonly owner?: string
   /** What all of them carry; those of a path come on top. */
   readonly attributes?: Readonly<Record<string, string>>
-  /** `head`: the copy's size and the hash it was put with; `full`: its bytes, read back. Default: `head`. */
+  /**
+   * `head`: the bucket still has, at each key, the very object whose bytes the store checked against their hash when
+   * they came in; `full`: its bytes are read back too. Default: `head`.
+   */
   readonly verify?: 'head' | 'full'
   /** Try the files again that failed in an earlier run. Default: false. */
   readonly retry?: boolean
@@ -142,7 +145,7 @@ async function runStages(run: MoveRun, runner: string, options: MigrateOptions):
   await eachBatch(run, ['found', 'placed'], (files) => copyBatch(run, files))
   await advance('verify')
   run.progress.begin('verify', await catalogue.countMoveFiles(move.id))
-  await eachBatch(run, ['copied'], (files) => verifyBatch(run, files))
+  await verifyAll(run)
   signal.throwIfAborted()
   const { failed, found, placed, copied } = await catalogue.countMoveFiles(move.id)
   const open = found.files + placed.files + copied.files
@@ -171,6 +174,18 @@ async function takeStock(run: MoveRun, odd: Oddity[]): Promise<void> {
     if (files.length === page) await note()
   }
   await note()
+}
+
+async function verifyAll(run: MoveRun): Promise<void> {
+  let after = ''
+  for (;;) {
+    run.signal.throwIfAborted()
+    const files = await run.parts.catalogue.copiedFiles(run.move.id, after, page)
+    const last = files.at(-1)
+    if (last === undefined) return
+    after = last.path
+    await verifyPage(run, files)
+  }
 }
 
 /** Every file in these states once, in batches, several batches at a time. */

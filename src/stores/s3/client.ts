@@ -246,6 +246,9 @@ export class S3Client {
         method: request.method,
         headers,
         body: payload,
+        // undici gives a connection up after every HEAD, for servers that send a body with its answer against RFC 9110,
+        // section 9.3.2. S3 sends none; a new connection costs both sides more than the question.
+        reset: false,
       }
       return await work(options, watch)
     } catch (error) {

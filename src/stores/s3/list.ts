@@ -1,4 +1,5 @@
 import { KeepsakeError } from '../../media/index.ts'
+import { ListedPage } from '../listed-page.ts'
 import { checkObjectKey, compareObjectKeys } from '../object-key.ts'
 import type { ListedObject, ListOptions } from '../object-store.ts'
 import { emptySha256 } from './canonical.ts'
@@ -9,11 +10,41 @@ const pageLimit = 16 * 1024 * 1024
 
 export type ListPage = { readonly objects: readonly ListedObject[]; readonly nextToken: string | undefined }
 
+/** What is made of a page. Nothing of its XML may be kept in `Page`, where that is to be small. */
+type Reading<Entry extends { readonly key: string }, Page> = {
+  readonly entry: (item: Item, texts: Texts) => Entry
+  readonly page: (entries: readonly Entry[]) => Page
+  readonly lastKey: (page: Page) => string | undefined
+}
+
+const asObjects: Reading<ListedObject, readonly ListedObject[]> = {
+  entry: toObject,
+  page: (objects) => objects,
+  lastKey: (objects) => objects.at(-1)?.key,
+}
+
+const asKeys: Reading<Pick<ListedObject, 'key' | 'size'>, ListedPage> = {
+  entry: toKeyAndSize,
+  page: (objects) => ListedPage.of(objects),
+  lastKey: (page) => page.key(page.length - 1),
+}
+
+/** Every object, one by one. */
+export async function* listObjects(client: S3Client, options: ListOptions): AsyncGenerator<ListedObject> {
+  for await (const objects of readPages(client, options, asObjects)) yield* objects
+}
+
+/** Every object's key and size, in the pages that the store gives. */
+export function listPages(client: S3Client, options: ListOptions): AsyncGenerator<ListedPage> {
+  return readPages(client, options, asKeys)
+}
+
 /** AWS, ListObjectsV2: keys in UTF-8 binary order. The order is checked, since reconcile stands on it. */
-export async function* listPages(
+async function* readPages<Entry extends { readonly key: string }, Page>(
   client: S3Client,
   options: ListOptions,
-): AsyncGenerator<readonly ListedObject[], void, undefined> {
+  reading: Reading<Entry, Page>,
+): AsyncGenerator<Page, void, undefined> {
   const { prefix, startAfter, pageSize = 1000, signal } = options
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 1000) {
     throw new KeepsakeError('invalid_request', `A page cannot have ${pageSize} objects. Allowed is 1 to 1000.`)
@@ -32,26 +63,40 @@ export async function* listPages(
     if (token !== undefined) query.push(['continuation-token', token])
     else if (startAfter) query.push(['start-after', startAfter])
     const request = { method: 'GET', query, payloadHash: emptySha256, signal } as const
-    const page = await client.sendForText(request, pageLimit, parseListPage)
-    if (page.nextToken !== undefined && page.nextToken === token) throw unreadable('it repeats a continuation token')
-    for (const { key } of page.objects) {
-      if (last !== undefined && compareObjectKeys(last, key) >= 0) throw unreadable('its keys are not in order')
-      last = key
-    }
-    yield page.objects
-    token = page.nextToken
+    const [before, sent]: [string | undefined, string | undefined] = [last, token]
+    // Made here and not below: a generator keeps what it has named while it waits to be asked again.
+    const { page, nextToken } = await client.sendForText(request, pageLimit, (xml) => {
+      const { entries, nextToken } = readEntries(xml, reading.entry)
+      if (nextToken !== undefined && nextToken === sent) throw unreadable('it repeats a continuation token')
+      requireOrder(before, entries)
+      return { page: reading.page(entries), nextToken }
+    })
+    last = reading.lastKey(page) ?? last
+    yield page
+    token = nextToken
   } while (token !== undefined)
 }
 
-/** The same, one by one. */
-export async function* listObjects(client: S3Client, options: ListOptions): AsyncGenerator<ListedObject> {
-  for await (const page of listPages(client, options)) yield* page
+function requireOrder(before: string | undefined, entries: readonly { readonly key: string }[]): void {
+  let last = before
+  for (const { key } of entries) {
+    if (last !== undefined && compareObjectKeys(last, key) >= 0) throw unreadable('its keys are not in order')
+    last = key
+  }
 }
 
 /** One page of ListObjectsV2 with `encoding-type=url`. @throws {KeepsakeError} `store_unavailable` for anything else. */
 export function parseListPage(xml: string): ListPage {
+  const { entries, nextToken } = readEntries(xml, toObject)
+  return { objects: entries, nextToken }
+}
+
+function readEntries<Entry>(
+  xml: string,
+  toEntry: (item: Item, texts: Texts) => Entry,
+): { readonly entries: readonly Entry[]; readonly nextToken: string | undefined } {
   const plain = plainItems(xml)
-  const raw: Item[] = plain?.items ?? []
+  const items: Item[] = plain?.items ?? []
   let root: string | undefined
   let isEncoded = false
   let isTruncated = false
@@ -65,7 +110,7 @@ export function parseListPage(xml: string): ListPage {
       },
       close(name, text) {
         if (name === 'Contents') {
-          raw.push(item ?? {})
+          items.push(item ?? {})
           item = undefined
         } else if (item) {
           const known = wanted.find((it) => it === name)
@@ -79,13 +124,15 @@ export function parseListPage(xml: string): ListPage {
     throw unreadable('it is malformed or cut off', cause)
   }
   if (root !== 'ListBucketResult') throw unreadable('it is not a list')
-  const objects = raw.map((found) => parseItem(found, isEncoded))
   if (isTruncated && !nextToken) throw unreadable('it goes on without a continuation token')
-  return { objects, nextToken: isTruncated ? nextToken : undefined }
+  const texts: Texts = { isRaw: plain !== undefined, isEncoded }
+  return { entries: items.map((found) => toEntry(found, texts)), nextToken: isTruncated ? nextToken : undefined }
 }
 
 const wanted = ['Key', 'LastModified', 'ETag', 'Size'] as const
 type Item = Partial<Record<(typeof wanted)[number], string>>
+/** How the texts of the items are: with XML's entities still in them or not, keys encoded as in a URL or not. */
+type Texts = { readonly isRaw: boolean; readonly isEncoded: boolean }
 
 /**
  * The entries of a page that is written as every store writes it, taken out by looking for their tags: a fourth of the
@@ -121,7 +168,7 @@ function plainItems(xml: string): { readonly items: Item[]; readonly rest: strin
       const tail = close + 2 + name.length
       if (xml.charCodeAt(close + 1) !== 0x2f /* / */ || !xml.startsWith(name, close + 2)) return undefined
       if (xml.charCodeAt(tail) !== 0x3e /* > */) return undefined
-      item[name] = plainText(xml.slice(open + 1, close))
+      item[name] = xml.slice(open + 1, close)
       at = tail + 1
     }
     if (at !== end) return undefined
@@ -142,13 +189,18 @@ function plainText(text: string): string {
   return decodeEntities(text)
 }
 
-function parseItem(item: Item, isEncoded: boolean): ListedObject {
-  const { Key: key = '', Size: size = '', ETag: etag = '', LastModified: modified = '' } = item
+function toKeyAndSize(item: Item, { isRaw, isEncoded }: Texts): Pick<ListedObject, 'key' | 'size'> {
+  const { Key: key = '', Size: size = '' } = item
+  if (key === '' || !/^\d{1,15}$/.test(size)) throw unreadable('an entry has no proper Key or Size')
+  const text = isRaw ? plainText(key) : key
+  return { key: isEncoded ? decodeKey(text) : text, size: Number(size) }
+}
+
+function toObject(item: Item, texts: Texts): ListedObject {
+  const { ETag: etag = '', LastModified: modified = '' } = item
   const lastModified = new Date(modified)
-  if (key === '' || !/^\d{1,15}$/.test(size) || Number.isNaN(lastModified.getTime())) {
-    throw unreadable('an entry has no proper Key, Size or LastModified')
-  }
-  return { key: isEncoded ? decodeKey(key) : key, size: Number(size), etag, lastModified }
+  if (Number.isNaN(lastModified.getTime())) throw unreadable('an entry has no proper LastModified')
+  return { ...toKeyAndSize(item, texts), etag: texts.isRaw ? plainText(etag) : etag, lastModified }
 }
 
 /** S3 encodes as HTML forms do, so a plus sign is a space (a real one comes as %2B). */

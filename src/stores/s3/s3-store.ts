@@ -1,4 +1,5 @@
 import { KeepsakeError } from '../../media/index.ts'
+import type { ListedPage } from '../listed-page.ts'
 import { checkPartNumber, checkUpload } from '../multipart-checks.ts'
 import { checkObjectKey } from '../object-key.ts'
 import type {
@@ -225,7 +226,7 @@ class S3Store implements ObjectStore {
     return listObjects(this.#client, options)
   }
 
-  listPages(options: ListOptions = {}): AsyncIterable<readonly ListedObject[]> {
+  listPages(options: ListOptions = {}): AsyncIterable<ListedPage> {
     return listPages(this.#client, options)
   }
 

@@ -124,7 +124,8 @@ export class Promoter {
     if (key === null || size === null || sha256 === null || contentType === null) {
       throw new KeepsakeError('internal', 'The row of a stored asset is not complete.')
     }
-    const { primary } = this.#parts.stores
+    const { collections, stores } = this.#parts
+    const { primary } = stores
     const call = signal ? { signal } : {}
     try {
       await primary.put({
@@ -134,7 +135,7 @@ export class Promoter {
         sha256,
         contentType,
         metadata: objectMetadata(asset, { size, sha256, width, height, duration }),
-        cacheControl: cacheControlOf(this.#parts.collections.get(asset.collection) ?? { access: 'private' }),
+        cacheControl: cacheControlOf(collections.get(asset.collection) ?? { access: 'private' }),
         ...call,
       })
     } catch (error) {

@@ -6,7 +6,13 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databases, type OpenedDatabase } from '../../../test/support/databases.ts'
 import { startEmbeddedS3 } from '../../embedded-s3/index.ts'
-import { compareObjectKeys, createMemoryStore, createS3Store, type ListedObject } from '../../stores/index.ts'
+import {
+  compareObjectKeys,
+  createMemoryStore,
+  createS3Store,
+  type ListedObject,
+  ListedPage,
+} from '../../stores/index.ts'
 import { compare } from './compare.ts'
 import { sorted } from './sorted.ts'
 import { collect, Fixture, found } from './testing/fixture.ts'
@@ -90,16 +96,11 @@ describe('a comparison', () => {
       fc.property(fc.uniqueArray(key), fc.uniqueArray(key), (inBucket, inCatalogue) => {
         const byBytes = (a: string, b: string) => bytesOf(a).compare(bytesOf(b))
         const heard: string[] = []
-        compare(
-          inBucket.toSorted(byBytes).map(entry),
-          inCatalogue.toSorted(byBytes).map((name) => [name, 1, 1] as const),
-          '',
-          {
-            both: (object) => heard.push(`both ${object.key}`),
-            objectOnly: (object) => heard.push(`object ${object.key}`),
-            rowOnly: ([name]) => heard.push(`row ${name}`),
-          },
-        )
+        compare(ListedPage.of(inBucket.toSorted(byBytes).map(entry)), { keys: inCatalogue.toSorted(byBytes) }, '', {
+          both: (name) => heard.push(`both ${name}`),
+          objectOnly: (name) => heard.push(`object ${name}`),
+          rowOnly: (name) => heard.push(`row ${name}`),
+        })
         const expected = [...new Set([...inBucket, ...inCatalogue])].toSorted(byBytes).map((name) => {
           if (!inCatalogue.includes(name)) return `object ${name}`
           return inBucket.includes(name) ? `both ${name}` : `row ${name}`

@@ -1,15 +1,15 @@
 import { z } from 'zod'
 import type { ScanFinding, SuspectRow } from '../../catalogue/index.ts'
 import { isAssetId } from '../../media/index.ts'
-import type { ListedObject, ObjectHead } from '../../stores/index.ts'
+import type { ObjectHead } from '../../stores/index.ts'
 import { type Finding, toScanFinding } from './finding.ts'
 import { inParallel } from './in-parallel.ts'
 import { callOptions, day, headsAtOnce, type ReconcileParts } from './parts.ts'
 
 /** What a comparison of one stretch of keys leaves to be looked at. */
 export type Candidates = {
-  /** Objects without a row. */
-  readonly unclaimed: ListedObject[]
+  /** Keys of objects without a row. */
+  readonly unclaimed: string[]
   /** Keys of stored rows whose object is lacking, or seems to be another one, or is back. */
   readonly suspects: string[]
 }
@@ -65,15 +65,15 @@ export function judgeRow(row: SuspectRow, head: ObjectHead | undefined): Finding
 
 async function judgeUnclaimed(
   { catalogue, store }: JudgeParts,
-  objects: readonly ListedObject[],
+  keys: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<readonly ScanFinding[]> {
-  if (objects.length === 0) return []
+  if (keys.length === 0) return []
   // The sweep removes what lies under a retired key. Asked after the rows were read: a row that was there when the
   // bucket was listed, and is gone by now, has left its key here in the same statement.
-  const retired = await catalogue.retiredAmong(objects.map(({ key }) => key))
-  const left = objects.filter(({ key }) => !retired.has(key))
-  const heads = await inParallel(left, headsAtOnce, ({ key }) => store.head(key, callOptions(signal)))
+  const retired = await catalogue.retiredAmong(keys)
+  const left = keys.filter((key) => !retired.has(key))
+  const heads = await inParallel(left, headsAtOnce, (key) => store.head(key, callOptions(signal)))
   const there = heads.flatMap((head) => (head === undefined ? [] : [{ head, own: ownerOf(head) }]))
   const orphans = there.filter(({ own }) => own !== undefined)
   const sightings = await catalogue.recordSightings(orphans.map(({ head }) => head))

@@ -1,6 +1,6 @@
-import { type KeyedRow, rowFlags, type ScanFinding, type ScanRange, type ScanRecord } from '../../catalogue/index.ts'
+import { type KeyedRows, rowFlags, type ScanFinding, type ScanRange, type ScanRecord } from '../../catalogue/index.ts'
 import { isReservedKey, KeepsakeError } from '../../media/index.ts'
-import { compareObjectKeys, type ListedObject, type ListOptions } from '../../stores/index.ts'
+import { compareObjectKeys, type ListedObject, ListedPage, type ListOptions } from '../../stores/index.ts'
 import { compare } from './compare.ts'
 import { type Candidates, judge } from './judge.ts'
 import { callOptions, type ReconcileParts } from './parts.ts'
@@ -55,83 +55,72 @@ export async function scanRange(
   let found: ScanFinding[] = []
   let saved = { position, at: performance.now() }
   for await (const page of pagesOf(listed, range.until)) {
-    const through = page.isLast ? range.until : (page.objects.at(-1)?.key ?? position)
-    const rows = await rowsThrough(catalogue, { after: position, until: through, listedAt })
-    signal?.throwIfAborted()
-    const candidates = candidatesOf(page.objects, rows, position, scan, seen)
-    const before = found.length
-    found.push(...(await judge({ catalogue, store }, candidates, signal)))
-    onSeen?.({ objects: page.objects.length, rows: rows.length, findings: found.length - before })
-    position = through
-    const isDue = found.length >= checkpointFindings || performance.now() - saved.at >= checkpointMillis
-    if (!page.isLast && !isDue) continue
-    const to = { position, done: page.isLast }
-    if (!(await catalogue.saveProgress({ ...range, position: saved.position }, to, seen, found))) throw overtaken()
-    saved = { position, at: performance.now() }
-    seen = { objects: 0, bytes: 0, rows: 0, reserved: 0 }
-    found = []
+    const through = page.isLast ? range.until : (page.objects.key(page.objects.length - 1) ?? position)
+    let { objects } = page
+    for (let isThrough = false; !isThrough; ) {
+      const rows = await catalogue.keyedRows({ after: position, until: through, listedAt }, rowsAtOnce)
+      signal?.throwIfAborted()
+      // Where there are more rows than that, the page is compared as far as these go, and then on.
+      const end = (rows.keys.length < rowsAtOnce ? undefined : rows.keys.at(-1)) ?? through
+      isThrough = end === through
+      const stretch = isThrough ? objects : objects.slice(0, objects.countUpTo(end))
+      objects = objects.slice(stretch.length)
+      const candidates = candidatesOf(stretch, rows, position, scan, seen)
+      const findings = await judge({ catalogue, store }, candidates, signal)
+      for (const finding of findings) found.push(finding)
+      onSeen?.({ objects: stretch.length, rows: rows.keys.length, findings: findings.length })
+      position = end
+      const isDone = page.isLast && isThrough
+      const isDue = found.length >= checkpointFindings || performance.now() - saved.at >= checkpointMillis
+      if (!isDone && !isDue) continue
+      const to = { position, done: isDone }
+      if (!(await catalogue.saveProgress({ ...range, position: saved.position }, to, seen, found))) throw overtaken()
+      saved = { position, at: performance.now() }
+      seen = { objects: 0, bytes: 0, rows: 0, reserved: 0 }
+      found = []
+    }
   }
 }
 
-function candidatesOf(
-  objects: readonly ListedObject[],
-  rows: readonly KeyedRow[],
-  after: string,
-  scan: ScanRecord,
-  seen: Seen,
-): Candidates {
+function candidatesOf(objects: ListedPage, rows: KeyedRows, after: string, scan: ScanRecord, seen: Seen): Candidates {
   const candidates: Candidates = { unclaimed: [], suspects: [] }
-  seen.rows += rows.length
-  seen.objects += objects.length
-  for (const { size } of objects) seen.bytes += size
+  seen.rows += rows.keys.length
   compare(objects, rows, after, {
-    both(object, row) {
+    both(key, object, row) {
       // A list tells sizes. The hash that an object states costs a request each.
-      const [key, size, flags] = row
-      const isSuspect = object.size !== size || (flags & rowFlags.missing) !== 0 || scan.hashes
+      const flags = rows.flags[row] ?? 0
+      const isSuspect = objects.size(object) !== rows.sizes[row] || (flags & rowFlags.missing) !== 0 || scan.hashes
       if (isSuspect && (flags & rowFlags.stored) !== 0) candidates.suspects.push(key)
+      seen.objects += 1
+      seen.bytes += objects.size(object)
     },
-    objectOnly(object) {
-      if (!isReservedKey(object.key)) {
-        candidates.unclaimed.push(object)
+    objectOnly(key, object) {
+      if (isReservedKey(key)) {
+        seen.reserved += 1
         return
       }
-      seen.reserved += 1
-      seen.objects -= 1
-      seen.bytes -= object.size
+      candidates.unclaimed.push(key)
+      seen.objects += 1
+      seen.bytes += objects.size(object)
     },
-    rowOnly([key, , flags]) {
+    rowOnly(key, row) {
+      const flags = rows.flags[row] ?? 0
       if ((flags & lacking) === lacking) candidates.suspects.push(key)
     },
   })
   return candidates
 }
 
-async function rowsThrough(
-  catalogue: RangeParts['catalogue'],
-  range: { readonly after: string; readonly until: string; readonly listedAt: Date },
-): Promise<readonly KeyedRow[]> {
-  const rows = await catalogue.keyedRows(range, rowsAtOnce)
-  if (rows.length < rowsAtOnce) return rows
-  const all = [...rows]
-  for (let last = rows; last.length === rowsAtOnce; ) {
-    last = await catalogue.keyedRows({ ...range, after: all.at(-1)?.[0] ?? range.until }, rowsAtOnce)
-    for (const row of last) all.push(row)
-  }
-  return all
-}
-
-type Page = { readonly objects: readonly ListedObject[]; readonly isLast: boolean }
+type Page = { readonly objects: ListedPage; readonly isLast: boolean }
 
 /** Objects up to a key in pages; the next page is listed while one is worked on, which is only ever earlier. */
-async function* pagesOf(pages: AsyncIterable<readonly ListedObject[]>, until: string): AsyncGenerator<Page> {
+async function* pagesOf(pages: AsyncIterable<ListedPage>, until: string): AsyncGenerator<Page> {
   const iterator = pages[Symbol.asyncIterator]()
   const read = async (): Promise<Page> => {
     const { done, value } = await iterator.next()
-    if (done) return { objects: [], isLast: true }
-    const last = value.at(-1)
-    if (last === undefined || compareObjectKeys(last.key, until) <= 0) return { objects: value, isLast: false }
-    return { objects: value.filter(({ key }) => compareObjectKeys(key, until) <= 0), isLast: true }
+    if (done) return { objects: ListedPage.of([]), isLast: true }
+    const count = value.countUpTo(until)
+    return count === value.length ? { objects: value, isLast: false } : { objects: value.slice(0, count), isLast: true }
   }
   let next = read()
   try {
@@ -152,25 +141,21 @@ async function* pagesOf(pages: AsyncIterable<readonly ListedObject[]>, until: st
 }
 
 /** A store's own pages where it gives them: a million objects one by one cost a second. */
-function listPages(
-  store: RangeParts['store'],
-  options: ListOptions,
-  until: string,
-): AsyncIterable<readonly ListedObject[]> {
+function listPages(store: RangeParts['store'], options: ListOptions, until: string): AsyncIterable<ListedPage> {
   return store.listPages?.(options) ?? inPages(store.list(options), until)
 }
 
-async function* inPages(objects: AsyncIterable<ListedObject>, until: string): AsyncGenerator<readonly ListedObject[]> {
+async function* inPages(objects: AsyncIterable<ListedObject>, until: string): AsyncGenerator<ListedPage> {
   let page: ListedObject[] = []
   for await (const object of objects) {
     page.push(object)
     const isBeyond = compareObjectKeys(object.key, until) > 0
     if (page.length < pageSize && !isBeyond) continue
-    yield page
+    yield ListedPage.of(page)
     if (isBeyond) return
     page = []
   }
-  if (page.length > 0) yield page
+  if (page.length > 0) yield ListedPage.of(page)
 }
 
 function overtaken(): KeepsakeError {

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { reservation } from '../../../test/support/databases.ts'
 import type { Actor, Catalogue, Reservation } from '../../catalogue/index.ts'
-import type { AssetRecord } from '../../media/index.ts'
+import type { AssetRecord, StorePlace } from '../../media/index.ts'
 import type { ObjectStore } from '../../stores/index.ts'
 
 const service: Actor = { role: 'service' }
@@ -10,19 +10,21 @@ export type StoredAssetOptions = Partial<Reservation> & {
   /** What the collection says of retention, in seconds. */
   readonly collectionKeep?: number | null
   readonly content?: string
+  /** Where it is. Default: primary. */
+  readonly place?: StorePlace
 }
 
 /** An asset with its object, on the way that an import goes. */
 export async function storedAsset(
   catalogue: Catalogue,
   store: ObjectStore,
-  { collectionKeep = null, content = `content ${randomUUID()}`, ...given }: StoredAssetOptions = {},
+  { collectionKeep = null, content = `content ${randomUUID()}`, place = 'primary', ...given }: StoredAssetOptions = {},
 ): Promise<AssetRecord & { readonly key: string }> {
   const { asset } = await catalogue.reserve(reservation(given), service)
   const body = Buffer.from(content)
   const sha256 = createHash('sha256').update(body).digest('hex')
   const key = `k/${asset.id}.png`
-  const keyed = { key, store: 'primary', kind: 'image', contentType: 'image/png', lease: 30, quota: null } as const
+  const keyed = { key, store: place, kind: 'image', contentType: 'image/png', lease: 30, quota: null } as const
   await catalogue.assignKey(asset.id, asset.attempt, keyed)
   const metadata = { asset: asset.id, sha256 }
   await store.put({ key, body, size: body.length, sha256, contentType: 'image/png', metadata })

@@ -1,7 +1,16 @@
 import type { Catalogue } from '../../catalogue/index.ts'
 
 /** The changes after which events may wait in the outbox. One that is missing here is found by the courier's next look. */
-const changes = ['confirm', 'fail', 'postpone', 'beginDelete', 'beginExpiry', 'beginCleanup', 'markHealth'] as const
+const changes = [
+  'confirm',
+  'confirmReplacing',
+  'fail',
+  'postpone',
+  'beginDelete',
+  'beginExpiry',
+  'beginCleanup',
+  'markHealth',
+] as const
 
 /** The same catalogue, which tells after each change of an asset that there may be something to send. */
 export function announcing(catalogue: Catalogue, changed: () => void): Catalogue {

@@ -1,0 +1,1 @@
+export { type GenerationsOptions, generations } from './generations.ts'

@@ -1,0 +1,5 @@
+export { type Connection, testConnection } from './connection.ts'
+export { type Lineage, lineage, type StageOptions, saveStage, stageUrl } from './pipeline.ts'
+export { type ProductPhotosOptions, productPhotos } from './product-photos.ts'
+export { type Stage, stages } from './stages.ts'
+export { saveThumb } from './thumb.ts'

@@ -1,0 +1,129 @@
+import {
+  type Asset,
+  type AssetUrl,
+  type ImportSource,
+  KeepsakeError,
+  type Provenance,
+  type Verbs,
+} from '../../index.ts'
+import { collectionNames, placeOf, requireParents, type Stage } from './stages.ts'
+
+export type StageOptions = {
+  /** Ids of the assets that this one was made from. Masks, composites and thumbs have some. */
+  readonly parents?: readonly string[]
+  /** How it was made: provider, model, prompt, settings … */
+  readonly provenance?: Omit<Provenance, 'parents'>
+  /** For the service: whose it is. */
+  readonly owner?: string
+  readonly filename?: string
+  readonly idempotencyKey?: string
+}
+
+export type Lineage = {
+  readonly asset: Asset
+  /** What it was made from, and what that was made from. */
+  readonly ancestors: readonly Asset[]
+  /** What was made from it, and from that. */
+  readonly descendants: readonly Asset[]
+  /** Ids of ancestors that were deleted since. */
+  readonly gone: readonly string[]
+}
+
+/** Assets that a lineage has at most, each way. */
+const longest = 1000
+
+/**
+ * Keeps what a stage of a job made.
+ *
+ * @example
+ * const original = await saveStage(keepsake, 'job_7', 'originals', { bytes })
+ * const mask = await saveStage(keepsake, 'job_7', 'masks', { url }, { parents: [original.id] })
+ *
+ * @throws `invalid_request` where the stage needs parents and none are named; `asset_not_found` for a parent that is not
+ * there, or somebody else's; and what an import throws.
+ */
+export async function saveStage(
+  verbs: Verbs,
+  jobId: string,
+  stage: Stage,
+  source: ImportSource,
+  { parents = [], provenance = {}, ...rest }: StageOptions = {},
+): Promise<Asset> {
+  await checkParents(verbs, stage, parents)
+  const { collection, attributes } = placeOf(jobId, stage)
+  return verbs.import(collection, {
+    source,
+    attributes,
+    provenance: parents.length === 0 ? provenance : { ...provenance, parents },
+    ...rest,
+  })
+}
+
+/** @throws `invalid_request`, `asset_not_found` */
+export async function checkParents(verbs: Verbs, stage: Stage, parents: readonly string[]): Promise<void> {
+  requireParents(stage, parents)
+  // Each by itself: the id of one that is not there stands in the error.
+  for (const id of parents) await verbs.get(id)
+}
+
+/** A link that opens the newest image of a stage, for up to an hour. @throws `asset_not_found` */
+export async function stageUrl(
+  verbs: Verbs,
+  jobId: string,
+  stage: Stage,
+  options: { readonly expiresIn?: number } = {},
+): Promise<AssetUrl> {
+  const { collection, attributes } = placeOf(jobId, stage)
+  const { assets } = await verbs.list(collection, { attributes, state: 'stored', limit: 1 })
+  const [newest] = assets
+  if (newest === undefined) {
+    throw new KeepsakeError('asset_not_found', `The job has nothing in ${stage} yet.`)
+  }
+  return verbs.url(newest.id, options)
+}
+
+/**
+ * What an image was made from, and what came of it, as far as the actor may see it.
+ *
+ * @throws `asset_not_found`
+ */
+export async function lineage(verbs: Verbs, id: string): Promise<Lineage> {
+  const asset = await verbs.get(id)
+  const gone: string[] = []
+  const ancestors = await walk(asset, async ({ provenance }) => {
+    const found = await Promise.all((provenance.parents ?? []).map((parent) => getOrGone(verbs, parent)))
+    for (const [index, one] of found.entries()) {
+      const parent = provenance.parents?.[index]
+      if (one === undefined && parent !== undefined && !gone.includes(parent)) gone.push(parent)
+    }
+    return found.filter((one) => one !== undefined)
+  })
+  const descendants = await walk(asset, async ({ id: parent }) => {
+    const pages = collectionNames.map((name) => verbs.list(name, { parent, limit: longest }))
+    return (await Promise.all(pages)).flatMap(({ assets }) => assets)
+  })
+  return { asset, ancestors, descendants, gone }
+}
+
+/** Everything that a step leads to from here, nearest first, each once. */
+async function walk(from: Asset, step: (asset: Asset) => Promise<readonly Asset[]>): Promise<readonly Asset[]> {
+  const found = new Map<string, Asset>()
+  const queue = [from]
+  for (let next = queue.shift(); next !== undefined && found.size < longest; next = queue.shift()) {
+    for (const asset of await step(next)) {
+      if (asset.id === from.id || found.has(asset.id)) continue
+      found.set(asset.id, asset)
+      queue.push(asset)
+    }
+  }
+  return [...found.values()].slice(0, longest)
+}
+
+async function getOrGone(verbs: Verbs, id: string): Promise<Asset | undefined> {
+  try {
+    return await verbs.get(id)
+  } catch (error) {
+    if (KeepsakeError.is(error, 'asset_not_found')) return undefined
+    throw error
+  }
+}
