@@ -25,4 +25,7 @@ export const migrations: readonly Migration[] = [
   { id: 10, name: 'extensions', sql: extensions },
   { id: 11, name: 'many at once', sql: manyAtOnce },
   { id: 9, name: 'replicas', sql: replicas },
+  { id: 9, name: 'replicas', sql: replicas },
+  { id: 10, name: 'extensions', sql: extensions },
+  { id: 11, name: 'many at once', sql: manyAtOnce },
 ]
