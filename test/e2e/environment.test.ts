@@ -131,6 +131,7 @@ describe('the server', () => {
     expect(readiness.status).toBe(503)
     expect(await readiness.json()).toEqual({
       ready: false,
+      status: 'down',
       parts: [
         { name: 'catalogue', ok: true },
         { name: 'primary', ok: false, code: 'store_denied' },
