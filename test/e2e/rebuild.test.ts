@@ -230,7 +230,7 @@ describe('a rebuild', () => {
   it('takes over the id that the bucket carries, and refuses the bucket of another one', async () => {
     const drill = await openDrill('PostgreSQL')
     const catalogue = '0198c0de-7a11-4b52-8c3d-0123456789ab'
-    const marker = Buffer.from(JSON.stringify({ catalogue, more: 'later' }))
+    const marker = Buffer.from(JSON.stringify({ keepsake: 1, catalogue, more: 'later' }))
     const put = {
       createOnly: false,
       key: '.keepsake/catalogue.json',
