@@ -70,22 +70,22 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'row purged without its object',
     settleFile,
-    '  if (key !== null) {\n    await remove(store, key)',
-    '  if (key === "") {\n    await remove(store, key)',
+    '  if (key !== null) {\n    await remove(store, key,',
+    '  if (key === "") {\n    await remove(store, key,',
   ),
   {
     name: 'object deleted after an error on commit',
     edits: [
       {
         file: keepFile,
-        find: "  { catalogue, clock }: Pick<KeepParts, 'catalogue' | 'clock'>,",
-        replace: '  { catalogue, clock, store }: KeepParts,',
+        find: "  parts: Pick<KeepParts, 'catalogue' | 'clock' | 'jobs'>,",
+        replace: '  parts: KeepParts,',
       },
       {
         file: keepFile,
         find: "      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
         replace:
-          "      if (record.key) await store?.delete([record.key])\n      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
+          "      if (record.key) await parts.store?.delete([record.key])\n      if (failures + 1 >= tries || !KeepsakeError.is(error, 'catalogue_unavailable', 'timeout')) throw error",
       },
     ],
   },
