@@ -67,14 +67,20 @@ export async function checkParents(verbs: Verbs, stage: Stage, parents: readonly
   for (const id of parents) await verbs.get(id)
 }
 
-/** A link that opens the newest image of a stage, for up to an hour. @throws `asset_not_found` */
+/**
+ * A link that opens the newest image of a stage, for up to an hour. Users name their jobs as they like, so the service
+ * says whose it means where users keep images by themselves: `owner`. Default: of all that `verbs` may see.
+ *
+ * @throws `asset_not_found`
+ */
 export async function stageUrl(
   verbs: Verbs,
   jobId: string,
   stage: Stage,
-  options: { readonly expiresIn?: number } = {},
+  { owner, ...options }: { readonly expiresIn?: number; readonly owner?: string } = {},
 ): Promise<AssetUrl> {
-  const request = { attributes: { job: jobId }, state: 'stored', limit: 1 } as const
+  const whose = owner === undefined ? {} : { owner }
+  const request = { attributes: { job: jobId }, state: 'stored', limit: 1, ...whose } as const
   const { assets } = await verbs.list(collectionOf(stage), request)
   const [newest] = assets
   if (newest === undefined) {

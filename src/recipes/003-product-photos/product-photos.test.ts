@@ -238,6 +238,21 @@ describe('product photos', () => {
       expect((await readProblem(parentless)).code).toBe('invalid_request')
     })
 
+    it('tells the service whose job it means, where two users call theirs the same', async () => {
+      const [ada, eve] = [asUser(), asUser()]
+      const hers = await saveStage(ada.verbs, 'job_3', 'originals', { bytes: picture })
+      await saveStage(eve.verbs, 'job_3', 'originals', { bytes: picture })
+      const { id } = await stageUrl(doors.keepsake, 'job_3', 'originals', { owner: ada.owner })
+      expect(id).toBe(hers.id)
+      const asked = async (path: string) => (await doors.server.call(`/api/products/jobs/job_3${path}`)).json()
+      expect(await asked(`/originals/url?owner=${ada.owner}`)).toMatchObject({ id: hers.id })
+      expect(await asked(`?owner=${ada.owner}`)).toMatchObject({ stages: { originals: [{ id: hers.id }] } })
+      const call = await client()
+      for (const path of ['', '/originals/url']) {
+        expect((await readProblem(await call(`/jobs/job_3${path}?owner=${ada.owner}`))).code).toBe('forbidden')
+      }
+    })
+
     it('tests the connection, for an API key (step 7)', async () => {
       const call = await client()
       expect((await readProblem(await call('/connection'))).code).toBe('forbidden')
