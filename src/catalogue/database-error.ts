@@ -12,7 +12,7 @@ const keyRetired = 'KS003'
 const unavailable = /^(08|53|57|58|40)|^(25006|55P03|28000|28P01|3D000)$/
 
 /** Values that a text, jsonb, number or date column cannot hold, an index cannot take, or a CHECK refuses. */
-const refusedValue = /^(22001|22003|22007|22008|22021|22P02|22P05|23514|54000)$/
+const refusedValue = /^(22001|22003|22007|22008|22009|22021|22P02|22P05|23514|54000)$/
 
 /**
  * Whatever a driver threw, as one of ours. Of the original only the code, the message and the constraint's name are

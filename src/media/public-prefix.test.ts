@@ -51,6 +51,8 @@ describe('the prefixes of public collections', () => {
     ['a prefix of a private one', { a: { access: 'public', key: 'm{id}.{ext}' }, b: { key: 'm/x/{id}.{ext}' } }, "'b'"],
     ['under a private one', { a: { access: 'public', key: 'm/x/{id}.{ext}' }, b: { key: 'm/{id}.{ext}' } }, "'b'"],
     ['beside one of any key', { a: { access: 'public' }, b: { key: '{owner}/{id}.{ext}' } }, "'b'"],
+    ['the beginning of a prefix of ours', { a: { access: 'public', key: 'te{owner}/{id}.{ext}' } }, "Keepsake's own"],
+    ['one letter of another', { a: { access: 'public', key: 'q{id}.{ext}' } }, "Keepsake's own"],
     ['none at all', { a: { access: 'public', key: '{owner}/{id}.{ext}' } }, "Keepsake's own"],
   ])('are refused: %s', (_, definitions, named) => {
     expect(() => publicPrefixes(declared(definitions))).toThrow(

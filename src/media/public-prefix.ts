@@ -1,6 +1,6 @@
 import type { Collection } from './collection.ts'
 import { KeepsakeError } from './errors.ts'
-import { sanitizeKeyValue } from './key-template.ts'
+import { reservedPrefixes, sanitizeKeyValue } from './key-template.ts'
 
 /** A value in a key may be cut to this many characters, and no shorter. */
 const neverCut = 32
@@ -28,7 +28,9 @@ export function publicPrefixes(collections: Iterable<Pick<Collection, 'name' | '
     const other = all.find(
       (one) => one.access !== 'public' && (one.prefix.startsWith(prefix) || prefix.startsWith(one.prefix)),
     )
-    if (prefix !== '' && other === undefined) continue
+    // A prefix that ends within a segment may be how one of Keepsake's own begins: `te` opens `temp/uploads/`.
+    const opensOurs = reservedPrefixes.some((own) => own.startsWith(prefix))
+    if (!opensOurs && other === undefined) continue
     throw new KeepsakeError(
       'invalid_setting',
       `The collection '${name}' is public, and its keys (${key.source}) cannot be told from ` +

@@ -280,6 +280,9 @@ describe('Echo retrieval and deletion', () => {
     expect(await ids('start_date=2000-01-01T00:00:00Z')).toHaveLength(2)
     expect(await ids('end_date=2000-01-01T00:00:00')).toHaveLength(0)
     expect((await call('/echoes?page_size=101', undefined, 'GET', eve)).status).toBe(400)
+    // In UTC the year 10000, which is no time that PostgreSQL reads.
+    const late = '/echoes?start_date=9999-12-31T23:59:59-23:59'
+    expect((await call(late, undefined, 'GET', eve)).status).toBe(400)
     expect((await call('/echoes?user_id=user123', undefined, 'GET', eve)).status).toBe(403)
   })
 

@@ -1,10 +1,11 @@
 /** Walks the document 002, section by section, against a served Keepsake; step 7's relation has tests of its own. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { type Doors, openDoors } from '../../../test/support/doors.ts'
 import { apiKey, gif, startSource, startTestServer } from '../../../test/support/http.ts'
 import { readProblem } from '../../../test/support/service.ts'
+import { BodyBudget } from '../../http/body-budget.ts'
 import { generationOutput } from './generation.ts'
 import { generations } from './index.ts'
 
@@ -15,8 +16,10 @@ const base64 = gif.toString('base64')
 describe('generations', () => {
   let doors: Doors
   let source: Awaited<ReturnType<typeof startSource>>
+  let onFetch = () => {}
   beforeAll(async () => {
     source = await startSource(({ url }, response) => {
+      onFetch()
       if (url === '/fox.gif') response.end(gif)
       else response.writeHead(503).end()
     })
@@ -64,6 +67,31 @@ describe('generations', () => {
     expect(response.status, JSON.stringify(body)).toBe(status)
     return generationOutput.parse(body)
   }
+
+  it('counts a body among those in memory until its generation is kept', async () => {
+    const seen: string[] = []
+    const { share } = BodyBudget.prototype
+    const spy = vi.spyOn(BodyBudget.prototype, 'share').mockImplementation(function (this: BodyBudget) {
+      const given = share.call(this)
+      return {
+        take: (bytes) => given.take(bytes),
+        [Symbol.dispose]: () => {
+          seen.push('let go')
+          given[Symbol.dispose]()
+        },
+      }
+    })
+    onFetch = () => seen.push('fetched')
+    try {
+      const ada = await user()
+      const body = { url: `${source.url}/fox.gif`, generation_type: 'image' }
+      expect((await ada.call('', { body })).status).toBe(201)
+      expect(seen).toEqual(['fetched', 'let go'])
+    } finally {
+      onFetch = () => {}
+      spy.mockRestore()
+    }
+  })
 
   it('creates one from what a provider answered, as a row of the document’s table', async () => {
     const ada = await user()

@@ -147,6 +147,21 @@ describe.each(places)('the relation on $name', ({ postgres, onSupabase }) => {
     await until(keys, (found) => !found.includes(key))
   })
 
+  it('lends its triggers to nobody for a table of their own', async () => {
+    const [ada, bob] = [await newUser(), await newUser()]
+    const { id } = await keep(ada)
+    const borrowed = parts.database.ownerTransaction(bob, async (sql) => {
+      await sql.query('create temp table borrowed (id uuid, user_id uuid)')
+      await sql.query(
+        'create trigger theirs after delete on borrowed for each row execute function keepsake.delete_generation()',
+      )
+      await sql.query('insert into borrowed values ($1, $2)', [id, ada])
+      await sql.query('delete from borrowed')
+    })
+    await expect(borrowed).rejects.toThrow()
+    expect(await parts.keepsake.get(id)).toMatchObject({ state: 'stored' })
+  })
+
   it('loses the row with an asset that is deleted by the API', async () => {
     const user = await newUser()
     const asset = await keep(user)

@@ -227,7 +227,10 @@ begin
   end
   $f$;
 
-  revoke execute on function keepsake.write_generation(keepsake.assets), keepsake.fill_generations() from public;
+  -- Also of the triggers: whoever may execute one can hang it on a table of their own, and it acts with the service's rights.
+  revoke execute on function keepsake.write_generation(keepsake.assets), keepsake.fill_generations(),
+    keepsake.keep_generation(), keepsake.insert_generation(), keepsake.update_generation(),
+    keepsake.delete_generation() from public;
   reset role;
   revoke create on schema keepsake from keepsake_service;
 

@@ -191,12 +191,16 @@ export const addGenerationRoutes: HttpExtension['routes'] = (app, keepsake) => {
   app.openAPIRegistry.registerPath(createDescription)
   app.post('/', async (c) => {
     if (/^multipart\/form-data\b/i.test(c.req.header('content-type') ?? '')) return answer(c, await fromForm(c))
-    // Read within the limit, then parsed.
-    await readBody(c, async () => {})
-    const body: unknown = await c.req.json().catch((cause: unknown) => {
-      throw new KeepsakeError('invalid_request', 'The body is not JSON.', { cause })
+    let asset: Asset | undefined
+    // Within, so that the body counts among those in memory until it is done with.
+    await readBody(c, async () => {
+      const body: unknown = await c.req.json().catch((cause: unknown) => {
+        throw new KeepsakeError('invalid_request', 'The body is not JSON.', { cause })
+      })
+      asset = isUploaded(body) ? await fromUpload(c, body) : await fromSource(c, body)
     })
-    return answer(c, isUploaded(body) ? await fromUpload(c, body) : await fromSource(c, body))
+    if (asset === undefined) throw new KeepsakeError('internal', 'A body that was read was not answered.')
+    return answer(c, asset)
   })
 
   app.openapi(uploadRoute(64 * 1024), async (c) => {

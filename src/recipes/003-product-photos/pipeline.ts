@@ -31,6 +31,8 @@ export type Lineage = {
 
 /** Assets that a lineage has at most, each way. */
 const longest = 1000
+/** Assets that are looked at for it at most, each way: where many have the same parents, most are looked at many times. */
+const mostLooks = 5000
 
 /**
  * Keeps what a stage of a job made.
@@ -65,14 +67,20 @@ export async function checkParents(verbs: Verbs, stage: Stage, parents: readonly
   for (const id of parents) await verbs.get(id)
 }
 
-/** A link that opens the newest image of a stage, for up to an hour. @throws `asset_not_found` */
+/**
+ * A link that opens the newest image of a stage, for up to an hour. Users name their jobs as they like, so the service
+ * says whose it means where users keep images by themselves: `owner`. Default: of all that `verbs` may see.
+ *
+ * @throws `asset_not_found`
+ */
 export async function stageUrl(
   verbs: Verbs,
   jobId: string,
   stage: Stage,
-  options: { readonly expiresIn?: number } = {},
+  { owner, ...options }: { readonly expiresIn?: number; readonly owner?: string } = {},
 ): Promise<AssetUrl> {
-  const request = { attributes: { job: jobId }, state: 'stored', limit: 1 } as const
+  const whose = owner === undefined ? {} : { owner }
+  const request = { attributes: { job: jobId }, state: 'stored', limit: 1, ...whose } as const
   const { assets } = await verbs.list(collectionOf(stage), request)
   const [newest] = assets
   if (newest === undefined) {
@@ -88,18 +96,25 @@ export async function stageUrl(
  */
 export async function lineage(verbs: Verbs, id: string): Promise<Lineage> {
   const asset = await verbs.get(id)
+  const looked = new Set<string>()
   const gone: string[] = []
   const ancestors = await walk(asset, async ({ provenance }) => {
-    const found = await Promise.all((provenance.parents ?? []).map((parent) => getOrGone(verbs, parent)))
-    for (const [index, one] of found.entries()) {
-      const parent = provenance.parents?.[index]
-      if (one === undefined && parent !== undefined && !gone.includes(parent)) gone.push(parent)
-    }
+    const fresh = (provenance.parents ?? []).filter((parent) => !looked.has(parent)).slice(0, mostLooks - looked.size)
+    for (const parent of fresh) looked.add(parent)
+    const found = await Promise.all(fresh.map((parent) => getOrGone(verbs, parent)))
+    gone.push(...fresh.filter((_, index) => found[index] === undefined))
     return found.filter((one) => one !== undefined)
   })
+  let looks = 0
   const descendants = await walk(asset, async ({ id: parent }) => {
-    const pages = collectionNames.map((name) => verbs.list(name, { parent, limit: longest }))
-    return (await Promise.all(pages)).flatMap(({ assets }) => assets)
+    const children: Asset[] = []
+    for (const name of collectionNames) {
+      if (looks >= mostLooks) break
+      const { assets } = await verbs.list(name, { parent, limit: Math.min(longest, mostLooks - looks) })
+      looks += Math.max(1, assets.length)
+      children.push(...assets)
+    }
+    return children
   })
   return { asset, ancestors, descendants, gone }
 }

@@ -101,6 +101,35 @@ describe('product photos', () => {
     expect(keysOf((await lineage(verbs, original.id)).descendants)).not.toContain(mask.id)
   })
 
+  it('looks at no more of a lineage than it can show, however often assets name each other', async () => {
+    const { verbs } = asUser()
+    const made = await saveStage(verbs, 'job_9', 'originals', { bytes: picture })
+    let rows = 0
+    let gets = 0
+    const watched: typeof verbs = Object.create(verbs, {
+      // Each has a thousand parents and a thousand children, half of which every other one has too.
+      get: {
+        value: async (id: string) => {
+          gets += 1
+          if (id !== made.id && gets % 2 === 0) throw new KeepsakeError('asset_not_found', 'Gone.')
+          const parents = Array.from({ length: 1000 }, () => randomUUID())
+          return { ...made, id, provenance: { parents } }
+        },
+      },
+      list: {
+        value: async (_: string, { limit = 50 }: { limit?: number }) => {
+          rows += limit
+          return { assets: Array.from({ length: limit }, (_, n) => ({ ...made, id: `${n}` })), nextCursor: null }
+        },
+      },
+    })
+    const { ancestors, descendants, gone } = await lineage(watched, made.id)
+    expect([ancestors.length, descendants.length]).toEqual([1000, 1000])
+    expect(gone.length).toBeLessThanOrEqual(5000)
+    expect(gets).toBeLessThanOrEqual(5001)
+    expect(rows).toBeLessThanOrEqual(5000)
+  })
+
   it.each(['masks', 'composites', 'thumbs'] as const)(
     'asks of what goes to %s what it was made from',
     async (stage) => {
@@ -207,6 +236,21 @@ describe('product photos', () => {
       expect((await doors.keepsake.completeUpload(asset.id)).key).toMatch(/^originals\/job_2\//)
       const parentless = await call('/jobs/job_2/masks/uploads', { contentType: 'image/png', size: 1 })
       expect((await readProblem(parentless)).code).toBe('invalid_request')
+    })
+
+    it('tells the service whose job it means, where two users call theirs the same', async () => {
+      const [ada, eve] = [asUser(), asUser()]
+      const hers = await saveStage(ada.verbs, 'job_3', 'originals', { bytes: picture })
+      await saveStage(eve.verbs, 'job_3', 'originals', { bytes: picture })
+      const { id } = await stageUrl(doors.keepsake, 'job_3', 'originals', { owner: ada.owner })
+      expect(id).toBe(hers.id)
+      const asked = async (path: string) => (await doors.server.call(`/api/products/jobs/job_3${path}`)).json()
+      expect(await asked(`/originals/url?owner=${ada.owner}`)).toMatchObject({ id: hers.id })
+      expect(await asked(`?owner=${ada.owner}`)).toMatchObject({ stages: { originals: [{ id: hers.id }] } })
+      const call = await client()
+      for (const path of ['', '/originals/url']) {
+        expect((await readProblem(await call(`/jobs/job_3${path}?owner=${ada.owner}`))).code).toBe('forbidden')
+      }
     })
 
     it('tests the connection, for an API key (step 7)', async () => {

@@ -62,6 +62,9 @@ const body = <Schema extends z.ZodType>(schema: Schema) => ({
   content: { 'application/json': { schema } },
 })
 
+/** For an API key: another user's job may be called the same. */
+const owner = z.string().min(1).max(256).optional().openapi({ description: 'For an API key: whose job.' })
+
 const refusals = {
   ...commonProblems,
   403: problem('`forbidden`, `quota_exceeded`'),
@@ -111,7 +114,7 @@ const jobRoute = createRoute({
   tags,
   summary: 'What a job made, by stage, newest first',
   security: bearer,
-  request: { params: z.object({ job }) },
+  request: { params: z.object({ job }), query: z.strictObject({ owner }) },
   responses: {
     200: json(z.strictObject({ job: z.string(), stages: z.record(z.string(), z.array(assetOutput)) }), 'The stages.'),
     ...commonProblems,
@@ -125,7 +128,7 @@ const urlRoute = createRoute({
   tags,
   summary: 'A link that opens the newest image of a stage',
   security: bearer,
-  request: { params: z.object({ job, stage }), query: z.strictObject({ expiresIn }) },
+  request: { params: z.object({ job, stage }), query: z.strictObject({ expiresIn, owner }) },
   responses: {
     200: json(z.strictObject({ id: z.string(), url: z.string(), expiresAt: z.string() }), 'The link.'),
     ...commonProblems,
@@ -212,9 +215,11 @@ export const addProductRoutes: HttpExtension['routes'] = (app, keepsake) => {
 
   app.openapi(jobRoute, async (c) => {
     const { job } = c.req.valid('param')
+    const { owner } = c.req.valid('query')
+    refuseOtherOwner(c.get('actor'), owner)
     const found = await Promise.all(
       [...stages, 'temp' as const].map(async (name) => {
-        const { assets } = await c.get('verbs').list(collectionOf(name), { attributes: { job }, limit: 1000 })
+        const { assets } = await c.get('verbs').list(collectionOf(name), { owner, attributes: { job }, limit: 1000 })
         return [name, assets.map(assetJson)] as const
       }),
     )
@@ -223,8 +228,9 @@ export const addProductRoutes: HttpExtension['routes'] = (app, keepsake) => {
 
   app.openapi(urlRoute, async (c) => {
     const { job, stage } = c.req.valid('param')
-    const { expiresIn } = c.req.valid('query')
-    const link = await stageUrl(c.get('verbs'), job, stage, { expiresIn })
+    const { expiresIn, owner } = c.req.valid('query')
+    refuseOtherOwner(c.get('actor'), owner)
+    const link = await stageUrl(c.get('verbs'), job, stage, { expiresIn, owner })
     return c.json({ id: link.id, url: link.url, expiresAt: link.expiresAt.toISOString() }, 200)
   })
 
