@@ -634,6 +634,12 @@ describe('the configuration file', () => {
     await write('keepsake.config.mjs', "throw new Error('no such region')")
     expect(await refusal()).toContain('no such region')
   })
+
+  test('says what to do where a clone was not built', async () => {
+    await write('package.json', '{"name":"keepsake","type":"module","exports":{".":"./dist/index.js"}}')
+    await write('keepsake.config.mjs', "import { defineConfig } from 'keepsake'\nexport default defineConfig({})")
+    expect(await refusal()).toContain('npm run build')
+  })
 })
 
 test('defineConfig gives back what it got', () => {
