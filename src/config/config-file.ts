@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { KeepsakeError } from '../media/index.ts'
@@ -45,7 +45,10 @@ async function load(path: string): Promise<Record<string, unknown>> {
     return z.record(z.string(), z.unknown()).parse({ ...z.looseObject({}).parse(module) })
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
-    throw new KeepsakeError('invalid_setting', `${path} does not load: ${why}`, { cause: error })
+    // In a clone of Keepsake its own name leads into `dist/`, which git does not carry.
+    const unbuilt = why.startsWith(`Cannot find module '${join(dirname(path), 'dist', '/')}`)
+    const hint = unbuilt ? ". In a clone 'keepsake' is what `npm run build` makes: run that first." : ''
+    throw new KeepsakeError('invalid_setting', `${path} does not load: ${why}${hint}`, { cause: error })
   }
 }
 

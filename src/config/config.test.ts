@@ -1,7 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { inspect } from 'node:util'
+import { inspect, promisify } from 'node:util'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { redact } from '../logging/index.ts'
@@ -633,6 +634,16 @@ describe('the configuration file', () => {
   test('is refused with the reason where it does not load', async () => {
     await write('keepsake.config.mjs', "throw new Error('no such region')")
     expect(await refusal()).toContain('no such region')
+  })
+
+  test('says what to do where a clone was not built', async () => {
+    await write('package.json', '{"name":"keepsake","type":"module","exports":{".":"./dist/index.js"}}')
+    await write('keepsake.config.mjs', "import { defineConfig } from 'keepsake'\nexport default defineConfig({})")
+    // By Node itself: Vitest resolves packages in a way of its own.
+    const door = new URL('./index.ts', import.meta.url).href
+    const script = `import { loadConfigFile } from '${door}'; await loadConfigFile(process.argv[1])`
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, folder])
+    await expect(run).rejects.toThrow('npm run build')
   })
 })
 

@@ -83,6 +83,6 @@ export function invalidRequest(target: string, error: z.core.$ZodError): Keepsak
 function fieldErrors(error: z.core.$ZodError): readonly FieldError[] {
   return error.issues.slice(0, maxFieldErrors).map((issue) => ({
     path: issue.path.map(String).join('.').slice(0, 200),
-    message: issue.message.slice(0, 500),
+    message: issue.message.endsWith('received undefined') ? 'is missing' : issue.message.slice(0, 500),
   }))
 }

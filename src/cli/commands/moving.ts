@@ -5,7 +5,7 @@ export function addMovingCommands({ program, verb, io, done }: Commands): void {
   verb(
     'migrate <source>',
     'take a folder, or s3://bucket/prefix, into a collection',
-    "keepsake migrate static/avatars -c avatars --match '{owner}_avatar.{ext}' --dry-run\nkeepsake migrate static/avatars -c avatars --match '{owner}_avatar.{ext}'\nkeepsake migrate s3://old-bucket/media/ -c generations --keep-keys --bandwidth 20MB",
+    "keepsake migrate static/pictures -c generations --match '{owner}/{name}.{ext}' --dry-run\nkeepsake migrate static/pictures -c generations --match '{owner}/{name}.{ext}'\nkeepsake migrate s3://old-bucket/media/ -c generations --keep-keys --bandwidth 20MB",
   )
     .requiredOption('-c, --collection <name>', 'where to')
     .option('--match <pattern>', 'what a path says: {owner}, an attribute; {name}, {ext}, {path} are passed over')

@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
-import { bearer, commonProblems, type HttpExtension, json, readJsonBody } from '../../http/index.ts'
+import { bearer, commonProblems, type HttpExtension, invalidRequest, json, readJsonBody } from '../../http/index.ts'
 import { KeepsakeError } from '../../index.ts'
 import { collectionName, ownerFor } from './collection.ts'
 import {
@@ -231,6 +231,5 @@ function inShape(shape: Failure) {
 /** Thrown, so that it is answered, and logged, as whatever else is wrong. */
 function refuseInvalid(result: { success: true } | { success: false; error: z.core.$ZodError }): undefined {
   if (result.success) return undefined
-  const list = result.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`).join('; ')
-  throw new KeepsakeError('invalid_request', `The body is not valid: ${list}`)
+  throw invalidRequest('json', result.error)
 }

@@ -4,6 +4,7 @@ import {
   commonProblems,
   type HttpContext,
   type HttpExtension,
+  invalidRequest,
   json,
   jsonBodyLimit,
   openForm,
@@ -254,7 +255,7 @@ async function fromSource(c: HttpContext, given: unknown): Promise<Asset> {
 
 async function fromForm(c: HttpContext): Promise<Asset> {
   const { fields, filename, file } = await openForm(c.req.header('content-type') ?? '', c.req.raw.body)
-  const rest = parse(fileInput, Object.fromEntries(fields))
+  const rest = parse(fileInput, Object.fromEntries(fields), 'form, whose fields stand before the file,')
   return c.get('verbs').import(collectionName, {
     source: { bytes: file },
     ...requestOf(c, { ...rest, filename: rest.filename ?? filename ?? undefined }),
@@ -284,8 +285,8 @@ function answer(c: HttpContext, asset: Asset): Response {
   return c.json(generationJson(asset), 202)
 }
 
-function parse<T>(schema: z.ZodType<T>, given: unknown): T {
+function parse<T>(schema: z.ZodType<T>, given: unknown, place = 'json'): T {
   const parsed = schema.safeParse(given)
   if (parsed.success) return parsed.data
-  throw new KeepsakeError('invalid_request', `The body is not valid: ${z.prettifyError(parsed.error)}`)
+  throw invalidRequest(place, parsed.error)
 }

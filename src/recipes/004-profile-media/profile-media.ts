@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { type HttpExtension, openForm } from '../../http/index.ts'
+import { type HttpExtension, invalidRequest, openForm } from '../../http/index.ts'
 import { type Asset, type Extension, type Keepsake, KeepsakeError } from '../../index.ts'
 import { mediaPath } from './image-storage.ts'
 import { Images } from './images.ts'
@@ -107,7 +107,7 @@ function addRoutes(app: App): void {
     }
     const form = await openForm(type, c.req.raw.body)
     const fields = fieldsSchema.safeParse(Object.fromEntries(form.fields))
-    if (!fields.success) throw new KeepsakeError('invalid_request', z.prettifyError(fields.error))
+    if (!fields.success) throw invalidRequest('form', fields.error)
     const actor = c.get('actor')
     const id = fields.data.userId ?? (actor.role === 'user' ? actor.owner : undefined)
     if (id === undefined) throw new KeepsakeError('invalid_request', 'Say whose it is: userId, before the file.')
