@@ -35,7 +35,7 @@ export interface Moving {
    * Takes a folder, or `s3://bucket/prefix`, into a collection. What was stopped goes on with the next call.
    *
    * @example
-   * await keepsake.moving.migrate('static/avatars', { collection: 'avatars', match: '{owner}_avatar.{ext}' })
+   * await keepsake.moving.migrate('old-files', { collection: 'generations', match: '{owner}/{name}.{ext}' })
    *
    * @throws `collection_not_found`, `invalid_request`, `invalid_source`, `attempt_superseded`, `store_denied`,
    * `store_unavailable`, `catalogue_unavailable`

@@ -27,7 +27,7 @@ const moveInput = strict({
   collection: z.string().openapi({ example: 'avatars' }),
   match: textOf(1024).optional().openapi({
     description: 'What a path says: `{owner}`, attributes; `{name}`, `{ext}` and `{path}` are passed over.',
-    example: '{owner}_avatar.{ext}',
+    example: '{owner}/{name}.{ext}',
   }),
   map: textOf(1024).optional().openapi({ description: 'The key template. Default: the collection’s.' }),
   keepKeys: z.boolean().optional().openapi({ description: 'The path is the key, as it is.' }),
