@@ -77,14 +77,22 @@ describe.each(backends)('a bucket that fails, on $name', ({ start }) => {
   )
 
   it('the first imports fall back by a new attempt, later ones at once; the bucket’s key is watched', async () => {
-    await fail('refusing')
-    const first = await api.keep(base64(picture()))
-    const { entries } = await api.audit(`?asset=${first.id}`)
-    expect(entries.map(({ action }) => action).filter((action) => action !== 'url.issued')).toEqual([
-      'asset.stored',
-      'asset.retried',
-      'asset.reserved',
-    ])
+    const stepsOf = async (id: string) => {
+      const { entries } = await api.audit(`?asset=${id}`)
+      return entries.map(({ action }) => action).filter((action) => action !== 'url.issued')
+    }
+    const keep = async () => {
+      const asset = await api.keep(base64(picture()))
+      return { asset, steps: await stepsOf(asset.id) }
+    }
+    const meetFailure = async () => {
+      await back()
+      await fail('refusing')
+      return keep()
+    }
+    // Now and then it is the sweep that finds the bucket failing; then no import has to.
+    const { asset: first, steps } = await until(meetFailure, ({ steps }) => steps.includes('asset.retried'))
+    expect(steps).toEqual(['asset.stored', 'asset.retried', 'asset.reserved'])
     const { rows } = await sql('select store from keepsake.retired_keys where asset = $1 and key <> $2', [
       first.id,
       first.key,
@@ -92,9 +100,8 @@ describe.each(backends)('a bucket that fails, on $name', ({ start }) => {
     expect(rows).toEqual([{ store: 'primary' }])
     await Promise.all(Array.from({ length: 8 }, () => api.keep(base64(picture()))))
     expect(await ready()).toMatchObject({ ready: true, status: 'degraded' })
-    const asked = performance.now()
-    await api.keep(base64(picture()))
-    expect(performance.now() - asked).toBeLessThan(2000)
+    // The bucket is not asked any more.
+    expect((await keep()).steps).toEqual(['asset.stored', 'asset.reserved'])
   })
 
   it('an import from a URL does not wait for the bucket', async () => {
