@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { type Doors, openDoors } from '../../../test/support/doors.ts'
 import { apiKey, gif, startSource, startTestServer } from '../../../test/support/http.ts'
 import { readProblem } from '../../../test/support/service.ts'
-import { BodyBudget } from '../../http/body-budget.ts'
+import { BodyBudget } from '../../http/testing/index.ts'
 import { generationOutput } from './generation.ts'
 import { generations } from './index.ts'
 

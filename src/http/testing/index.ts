@@ -1,0 +1,2 @@
+/** What tests beyond this folder look at. */
+export { BodyBudget } from '../body-budget.ts'
