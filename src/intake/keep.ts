@@ -31,10 +31,10 @@ export type KeepParts = {
 
 /**
  * A key has one content, ever; whoever may read it may keep it. A cache that many share asks again after a day, so that
- * what was deleted is gone from it by then.
+ * what was deleted is gone from it by then. A collection that is declared no more is nobody's to read.
  */
-export function cacheControlOf({ access }: Pick<Collection, 'access'>): string {
-  return access === 'public'
+export function cacheControlOf(collection: Pick<Collection, 'access'> | undefined): string {
+  return collection?.access === 'public'
     ? 'public, max-age=31536000, s-maxage=86400, immutable'
     : 'private, max-age=31536000, immutable'
 }

@@ -410,9 +410,8 @@ export class Uploads {
     }
   }
 
-  /** A collection that is declared no more is nobody's to read. */
   #cacheControl({ collection }: AssetRecord): string {
-    return cacheControlOf(this.#parts.collections.get(collection) ?? { access: 'private' })
+    return cacheControlOf(this.#parts.collections.get(collection))
   }
 
   async #renewed(record: AssetRecord, actor: Actor, arrived: readonly UploadedPart[] = []) {

@@ -1,7 +1,15 @@
 import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi'
-import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
-import { bearer, commonProblems, type HttpExtension, invalidRequest, json, readJsonBody } from '../../http/index.ts'
+import {
+  bearer,
+  commonProblems,
+  type HttpContext,
+  type HttpEnv,
+  type HttpExtension,
+  invalidRequest,
+  json,
+  readJsonBody,
+} from '../../http/index.ts'
 import { KeepsakeError } from '../../index.ts'
 import { collectionName, ownerFor } from './collection.ts'
 import {
@@ -17,9 +25,7 @@ import {
   uploadPending,
 } from './wire.ts'
 
-type App = Parameters<HttpExtension['routes']>[0]
 type Served = Parameters<HttpExtension['routes']>[1]
-type Env = App extends OpenAPIHono<infer Env> ? Env : never
 
 /** Bytes: the longest URL and three names fit in many times. */
 const bodyLimit = 64 * 1024
@@ -93,7 +99,7 @@ const uploadRoute = createRoute({
   },
 })
 
-export function addRoutes(app: App, keepsake: Served): void {
+export function addRoutes(app: OpenAPIHono<HttpEnv>, keepsake: Served): void {
   const { bucket, region } = keepsake.place
 
   app.openapi(healthRoute, async (c) => {
@@ -205,7 +211,7 @@ async function exposures(keepsake: Served) {
   return findings.filter(({ status }) => status === 'fail').map(({ id, title, fix }) => ({ id, title, fix }))
 }
 
-type Failure = (error: KeepsakeError, c: Context<Env>) => object | Promise<object>
+type Failure = (error: KeepsakeError, c: HttpContext) => object | Promise<object>
 
 function presignFailed({ code, message: error }: KeepsakeError): z.infer<typeof presignFailure> {
   return { presigned_url_generation: 'Failed', status: 'failed', error, code }
@@ -213,7 +219,7 @@ function presignFailed({ code, message: error }: KeepsakeError): z.infer<typeof 
 
 async function uploadFailed(
   { code, message: error }: KeepsakeError,
-  c: Context<Env>,
+  c: HttpContext,
 ): Promise<z.infer<typeof uploadFailure>> {
   const body = uploadInput.pick({ test_url: true }).safeParse(await c.req.json().catch(() => undefined))
   return { test: 'S3 Upload Test', status: 'failed', original_url: body.data?.test_url ?? null, error, code }
@@ -221,7 +227,7 @@ async function uploadFailed(
 
 /** What went wrong in the document's shape, under the status that HTTP has for it; a defect is told as everywhere. */
 function inShape(shape: Failure) {
-  return createMiddleware<Env>(async (c, next) => {
+  return createMiddleware<HttpEnv>(async (c, next) => {
     await next()
     if (!KeepsakeError.is(c.error) || c.error.code === 'internal') return
     c.res = Response.json(await shape(c.error, c), { status: c.res.status })

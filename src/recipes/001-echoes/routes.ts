@@ -1,7 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import type { Context } from 'hono'
-import { bearer, commonProblems, type HttpExtension, json, problem, readJsonBody } from '../../http/index.ts'
+import {
+  bearer,
+  commonProblems,
+  type HttpContext,
+  type HttpEnv,
+  type HttpExtension,
+  json,
+  problem,
+  readJsonBody,
+} from '../../http/index.ts'
 import { type Actor, type Asset, KeepsakeError, type Verbs } from '../../index.ts'
 import { collectionName, validateAudioFile } from './audio.ts'
 import {
@@ -17,9 +25,7 @@ import {
   uploadUrlOutput,
 } from './wire.ts'
 
-type App = Parameters<HttpExtension['routes']>[0]
 type Served = Parameters<HttpExtension['routes']>[1]
-type Env = App extends OpenAPIHono<infer Env> ? Env : never
 
 /** Bytes: ten tags and a transcript fit in many times. */
 const bodyLimit = 64 * 1024
@@ -123,7 +129,7 @@ const deleteRoute = createRoute({
   },
 })
 
-export function addRoutes(app: App, keepsake: Served): void {
+export function addRoutes(app: OpenAPIHono<HttpEnv>, keepsake: Served): void {
   const { bucket, region } = keepsake.place
 
   app.openapi(healthRoute, async (c) => {
@@ -194,7 +200,7 @@ export function addRoutes(app: App, keepsake: Served): void {
 }
 
 async function uploadUrl(
-  c: Context<Env>,
+  c: HttpContext,
   { file_extension, content_type, file_size, user_id }: z.output<typeof uploadUrlInput>,
   keepsake: Served,
 ): Promise<z.infer<typeof uploadUrlOutput>> {
@@ -240,7 +246,7 @@ function requireOwner(actor: Actor, userId: string | undefined): void {
   throw new KeepsakeError('invalid_request', 'user_id is missing: with an API key, say whose echo it is.')
 }
 
-function owner(c: Context<Env>, userId: string | undefined): { owner?: string } {
+function owner(c: HttpContext, userId: string | undefined): { owner?: string } {
   const actor = c.get('actor')
   if (actor.role === 'user' && userId !== undefined && userId !== actor.owner) {
     throw new KeepsakeError('forbidden', 'This token may only name its own subject as user_id. Leave it out.')

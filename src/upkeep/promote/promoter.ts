@@ -1,10 +1,11 @@
 import type { Actor, Catalogue } from '../../catalogue/index.ts'
 import type { Clock } from '../../clock.ts'
-import { cacheControlOf, factsFromObject, objectMetadata } from '../../intake/index.ts'
+import { factsFromObject } from '../../intake/index.ts'
 import type { Logger } from '../../logger.ts'
 import { type AssetRecord, type Collection, KeepsakeError } from '../../media/index.ts'
 import { isStoreFailure, type LocalStore, type ObjectBody, type ObjectStore, type Stores } from '../../stores/index.ts'
 import { eachOf } from '../each-of.ts'
+import { objectOf, requireWhole } from '../stored-object.ts'
 
 export type PromotionParts = {
   readonly catalogue: Catalogue
@@ -120,24 +121,13 @@ export class Promoter {
   }
 
   async #copy(asset: AssetRecord, local: ObjectStore, signal: AbortSignal | undefined): Promise<void> {
-    const { key, size, sha256, contentType, width, height, duration } = asset
-    if (key === null || size === null || sha256 === null || contentType === null) {
-      throw new KeepsakeError('internal', 'The row of a stored asset is not complete.')
-    }
     const { collections, stores } = this.#parts
     const { primary } = stores
+    const object = objectOf(requireWhole(asset), collections.get(asset.collection))
+    const { key, size, sha256 } = object
     const call = signal ? { signal } : {}
     try {
-      await primary.put({
-        key,
-        body: await bodyOf(local, key, size, signal),
-        size,
-        sha256,
-        contentType,
-        metadata: objectMetadata(asset, { size, sha256, width, height, duration }),
-        cacheControl: cacheControlOf(collections.get(asset.collection) ?? { access: 'private' }),
-        ...call,
-      })
+      await primary.put({ ...object, body: await bodyOf(local, key, size, signal), ...call })
     } catch (error) {
       if (!KeepsakeError.is(error, 'object_exists')) throw error
       // An earlier try arrived. Nothing else is ever written under this key.

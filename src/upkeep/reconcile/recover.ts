@@ -1,6 +1,6 @@
 import type { Actor } from '../../catalogue/index.ts'
-import { type ContentFacts, cacheControlOf, objectMetadata } from '../../intake/index.ts'
 import { type AssetRecord, KeepsakeError } from '../../media/index.ts'
+import { isWhole, objectOf } from '../stored-object.ts'
 import type { FindingOf } from './finding.ts'
 import { judgeRow } from './judge.ts'
 import { callOptions, type ReconcileParts, type RecoverySource, system } from './parts.ts'
@@ -51,17 +51,14 @@ async function bringBack(
   signal: AbortSignal | undefined,
 ): Promise<Outcome | undefined> {
   const { catalogue, store, collections, recoverySources = [] } = parts
-  const { key, size, sha256, contentType, width, height, duration } = record
-  if (key === null || size === null || sha256 === null || contentType === null) return undefined
-  const facts: ContentFacts = { size, sha256, width, height, duration }
+  if (!isWhole(record)) return undefined
+  const object = objectOf(record, collections.get(record.collection))
   for (const source of [fromQuarantine(store), ...recoverySources]) {
     const body = await source.open(record, signal)
     if (body === undefined) continue
     try {
       // Only these very bytes: the store checks their hash, and nothing is overwritten.
-      const metadata = objectMetadata(record, facts)
-      const cacheControl = cacheControlOf(collections.get(record.collection) ?? { access: 'private' })
-      await store.put({ key, body, size, sha256, contentType, metadata, cacheControl, ...callOptions(signal) })
+      await store.put({ ...object, body, ...callOptions(signal) })
     } catch (error) {
       if (KeepsakeError.is(error, 'content_mismatch', 'content_truncated', 'object_missing')) continue
       if (!KeepsakeError.is(error, 'object_exists')) throw error

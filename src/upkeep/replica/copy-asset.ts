@@ -1,14 +1,7 @@
-import { cacheControlOf, factsFromObject, objectMetadata } from '../../intake/index.ts'
+import { factsFromObject } from '../../intake/index.ts'
 import { type AssetRecord, type Collection, KeepsakeError } from '../../media/index.ts'
 import { isStoreFailure, type ObjectStore } from '../../stores/index.ts'
-
-/** A stored asset's row, with what is never missing from it. */
-type Whole = AssetRecord & {
-  readonly key: string
-  readonly size: number
-  readonly sha256: string
-  readonly contentType: string
-}
+import { objectOf, requireWhole } from '../stored-object.ts'
 
 export type CopyOptions = {
   readonly from: ObjectStore
@@ -28,15 +21,15 @@ export type CopyOptions = {
  */
 export async function copyAsset(asset: AssetRecord, options: CopyOptions): Promise<void> {
   const { from, to, collection, overwrite = false, signal } = options
-  const { key, size, sha256, contentType, width, height, duration } = whole(asset)
+  const object = objectOf(requireWhole(asset), collection)
   try {
     await to.put({
-      ...{ key, size, sha256, contentType, createOnly: !overwrite, signal },
+      ...object,
       body: async function* () {
-        yield* (await from.get(key, { signal })).body
+        yield* (await from.get(object.key, { signal })).body
       },
-      metadata: objectMetadata(asset, { size, sha256, width, height, duration }),
-      cacheControl: cacheControlOf(collection ?? { access: 'private' }),
+      createOnly: !overwrite,
+      signal,
     })
   } catch (error) {
     signal.throwIfAborted()
@@ -49,18 +42,10 @@ export async function copyAsset(asset: AssetRecord, options: CopyOptions): Promi
 
 /** Whether a store has this very object: its hash by the store's own word, or by what it carries from its put. */
 export async function isCopied(asset: AssetRecord, store: ObjectStore, signal: AbortSignal): Promise<boolean> {
-  const { key, size, sha256 } = whole(asset)
+  const { key, size, sha256 } = requireWhole(asset)
   const head = await store.head(key, { checksum: true, signal })
   if (head === undefined || head.size !== size) return false
   const known = head.sha256 ?? factsFromObject(asset, head)?.sha256
   // A store's own replication takes an object along as it is; of a browser's upload nobody knew the hash then.
   return known === undefined ? head.metadata.asset === asset.id : known === sha256
-}
-
-function whole(asset: AssetRecord): Whole {
-  const { key, size, sha256, contentType } = asset
-  if (key !== null && size !== null && sha256 !== null && contentType !== null) {
-    return { ...asset, key, size, sha256, contentType }
-  }
-  throw new KeepsakeError('internal', 'The row of a stored asset has no key, size, hash or type.')
 }
