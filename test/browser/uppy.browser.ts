@@ -107,7 +107,7 @@ it('sends a large file in parts, pauses, and goes on with what is missing', asyn
   await inUppy(page, 'start', endpoint, { multipart: true })
   await second.reached
   await inUppy(page, 'pauseOrResume')
-  second.open('cut')
+  second.open('refuse')
   doors.bucket.guard = () => 'pass'
   await inUppy(page, 'pauseOrResume')
   const outcome = await inUppy(page, 'outcome')

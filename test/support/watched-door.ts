@@ -15,9 +15,9 @@ export type Passage = {
 
 /**
  * `spoil`: its signature is made wrong. `unauthorized`: its token is. `cut`: it never arrives. `swallow`: it arrives, and
- * its answer gets lost.
+ * its answer gets lost. `refuse`: it is answered with 503, and nobody behind the door hears of it.
  */
-export type Verdict = 'pass' | 'spoil' | 'unauthorized' | 'cut' | 'swallow'
+export type Verdict = 'pass' | 'spoil' | 'unauthorized' | 'cut' | 'swallow' | 'refuse'
 
 /** What is done with a request, decided before anybody behind the door sees it. */
 export type Guard = (passage: Passage) => Promise<Verdict> | Verdict
@@ -80,6 +80,11 @@ export class WatchedDoor {
     this.passages.push(passage)
     const verdict = await this.guard(passage)
     if (verdict === 'cut' || outgoing.destroyed) return void incoming.socket.destroy()
+    if (verdict === 'refuse') {
+      incoming.resume()
+      incoming.on('end', () => outgoing.writeHead(503).end())
+      return
+    }
     const spoilt = search.replace(/(X-Amz-Signature=)[0-9a-f]{8}/, '$100000000')
     const path = pathname + (verdict === 'spoil' ? spoilt : search)
     const headers =
