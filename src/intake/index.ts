@@ -13,7 +13,7 @@ export {
 } from './fetch/index.ts'
 export { readHead } from './head.ts'
 export { Intake, type IntakeParts } from './import.ts'
-export { cacheControlOf, confirm } from './keep.ts'
+export { confirm, servedAs } from './keep.ts'
 export { type KeepFor, parseKeepFor, requestedKeep } from './keep-for.ts'
 export {
   type ContentFacts,

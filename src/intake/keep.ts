@@ -3,13 +3,15 @@ import type { Clock } from '../clock.ts'
 import type { Jobs } from '../jobs/index.ts'
 import {
   type AssetRecord,
+  attachmentOnly,
   type Collection,
   extensionOf,
   KeepsakeError,
+  keyKindOf,
   kindOf,
   type StorePlace,
 } from '../media/index.ts'
-import { isStoreFailure, type ObjectBody, type ObjectStore } from '../stores/index.ts'
+import { isStoreFailure, type ObjectBody, type ObjectSettings, type ObjectStore } from '../stores/index.ts'
 import { backoff } from './backoff.ts'
 import { type ContentFacts, factsFromObject, objectMetadata } from './object-metadata.ts'
 
@@ -29,14 +31,20 @@ export type KeepParts = {
   readonly lease: number
 }
 
+/** What an object tells whoever opens it, beside its type. */
+export type Served = { readonly cacheControl: string } & Pick<ObjectSettings, 'contentDisposition'>
+
 /**
  * A key has one content, ever; whoever may read it may keep it. A cache that many share asks again after a day, so that
- * what was deleted is gone from it by then. A collection that is declared no more is nobody's to read.
+ * what was deleted is gone from it by then. A collection that is declared no more is nobody's to read. What may only be
+ * saved says so itself, for whoever comes by a link that does not.
  */
-export function cacheControlOf(collection: Pick<Collection, 'access'> | undefined): string {
-  return collection?.access === 'public'
-    ? 'public, max-age=31536000, s-maxage=86400, immutable'
-    : 'private, max-age=31536000, immutable'
+export function servedAs(collection: Pick<Collection, 'access'> | undefined, contentType: string): Served {
+  const cacheControl =
+    collection?.access === 'public'
+      ? 'public, max-age=31536000, s-maxage=86400, immutable'
+      : 'private, max-age=31536000, immutable'
+  return { cacheControl, ...(attachmentOnly(contentType) ? { contentDisposition: 'attachment' } : {}) }
 }
 
 const tries = 4
@@ -68,7 +76,7 @@ export async function keep(
     attempt: record.attempt,
     owner: record.owner,
     collection: collection.name,
-    kind,
+    kind: keyKindOf(contentType),
     extension: extensionOf(contentType),
     createdAt: record.createdAt,
     attributes: record.attributes,
@@ -83,7 +91,7 @@ export async function keep(
     quota: collection.quota,
   })
   if (keyed === undefined) return parts.catalogue.get(record.id, { role: 'system' })
-  await put(parts, keyed, key, content, cacheControlOf(collection), signal)
+  await put(parts, keyed, key, content, servedAs(collection, contentType), signal)
   return confirm(parts, keyed, content, collection, actor)
 }
 
@@ -96,7 +104,7 @@ async function put(
   record: AssetRecord,
   key: string,
   content: CollectedContent,
-  cacheControl: string,
+  served: Served,
   signal: AbortSignal,
 ): Promise<void> {
   const until = performance.now() + longestPutting
@@ -109,7 +117,7 @@ async function put(
         sha256: content.sha256,
         contentType: content.contentType,
         metadata: objectMetadata(record, content),
-        cacheControl,
+        ...served,
         signal,
       })
       return

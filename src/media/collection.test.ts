@@ -47,6 +47,11 @@ describe('parseCollection', () => {
     expect([maxSize, keep, quota]).toEqual([16_777_216, 2_592_000, 5_000_000_000])
   })
 
+  test('takes SVG where it is named, and by no other word', () => {
+    expect(parseCollection('drawings', { accept: ['Image/SVG+XML'] }).accept).toEqual(['image/svg+xml'])
+    expect(parseCollection('drawings', { accept: ['image/*'] }).accept).toEqual(['image'])
+  })
+
   test('the default configuration is valid', () => {
     for (const [name, definition] of Object.entries(defaultCollections)) parseCollection(name, definition)
   })
@@ -67,8 +72,7 @@ describe('parseCollection', () => {
     ['a', { accept: ['text/*'] }, ['text/*']],
     ['a', { accept: ['*/*'] }, ['*/*']],
     ['a', { accept: ['image/'] }, ['image/']],
-    ['a', { accept: ['image/svg+xml'] }, ['image/svg+xml', 'script']],
-    ['a', { accept: ['Image/SVG+XML'] }, ['Image/SVG+XML', 'script']],
+    ['a', { accept: ['application/xhtml+xml'] }, ['application/xhtml+xml', 'script']],
     ['a', { accept: ['application/atom+xml'] }, ['application/atom+xml', 'script']],
     ['a', { accept: ['text/xml'] }, ['text/xml', 'script']],
     ['a', { accept: ['text/html; charset=utf-8'] }, ['text/html', 'script']],

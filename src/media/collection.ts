@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { canRunScript, mediaKindNames, normalizeAcceptEntry } from './content-type.ts'
+import { attachmentOnly, canRunScript, mediaKindNames, normalizeAcceptEntry } from './content-type.ts'
 import { KeepsakeError } from './errors.ts'
 import { type KeyTemplate, parseKeyTemplate } from './key-template.ts'
 import { parseDuration, parseSize } from './quantity.ts'
@@ -95,7 +95,9 @@ export function parseCollection(name: string, definition: CollectionDefinition):
         `accept has '${entry}'. Allowed are ${mediaKindNames.join(', ')}, or a content type such as image/png.`,
       )
     }
-    if (canRunScript(normalized)) refuse(`accept has '${entry}', which can run a script in the reader's browser.`)
+    if (canRunScript(normalized) && !attachmentOnly(normalized)) {
+      refuse(`accept has '${entry}', which can run a script in the reader's browser.`)
+    }
     return normalized
   })
   const key = given.key ?? '{collection}/{owner}/{yyyy}/{mm}/{dd}/{id}.{ext}'

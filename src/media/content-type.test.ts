@@ -1,6 +1,6 @@
 import { supportedMimeTypes } from 'file-type'
 import { describe, expect, test } from 'vitest'
-import { acceptsContentType, extensionOf, kindOf, normalizeContentType } from './index.ts'
+import { acceptsContentType, extensionOf, keyKindOf, kindOf, normalizeContentType } from './index.ts'
 
 /** What a sniffer reports for the formats that browsers, phones and models make. */
 const everyday = {
@@ -30,19 +30,30 @@ describe('content types', () => {
     expect(acceptsContentType(['Image/JPG'], 'image/jpeg')).toBe(true)
   })
 
-  test.each(['text/html', 'application/xhtml+xml', 'image/svg+xml', 'application/xml', 'text/javascript'])(
-    '%s is never an image, a video or audio',
-    (type) => {
-      expect(kindOf(type)).toBe('other')
-      expect(extensionOf(type)).toBe('bin')
-      expect(acceptsContentType(['image', 'image/*', 'video', 'audio'], type)).toBe(false)
-    },
-  )
+  test.each([
+    ['text/html', 'bin'],
+    ['application/xhtml+xml', 'bin'],
+    ['image/svg+xml', 'svg'],
+    ['application/xml', 'bin'],
+    ['text/javascript', 'bin'],
+  ])('%s is never an image, a video or audio', (type, extension) => {
+    expect(kindOf(type)).toBe('other')
+    expect(extensionOf(type)).toBe(extension)
+    expect(acceptsContentType(['image', 'image/*', 'video', 'audio'], type)).toBe(false)
+  })
 
   test('other is not a kind that can be accepted as a whole', () => {
     expect(acceptsContentType(['other', '*/*', 'text/*'], 'text/html')).toBe(false)
     expect(acceptsContentType(['application/pdf'], 'application/pdf')).toBe(true)
     expect(acceptsContentType(['application/pdf'], 'application/zip')).toBe(false)
+  })
+
+  test('a drawing lies with the images, though it is none', () => {
+    expect(keyKindOf('image/svg+xml')).toBe('image')
+    expect(acceptsContentType(['image/svg+xml'], 'image/svg+xml')).toBe(true)
+    for (const type of ['image/png', 'video/mp4', 'text/html', 'image/x-unknown']) {
+      expect(keyKindOf(type)).toBe(kindOf(type))
+    }
   })
 
   test('a kind does not let another in', () => {

@@ -3,7 +3,7 @@ import type { MediaKind } from './asset.ts'
 /**
  * The media types that Keepsake knows, with the extension it gives a key. What is not here has kind `other` and is
  * only accepted by a collection that names it. HTML and SVG are never images: both can run a script in the reader's
- * browser.
+ * browser. SVG has an extension, as a collection may name it ({@link attachmentOnly}).
  */
 const known: Readonly<Record<string, { readonly kind: MediaKind; readonly extension: string }>> = {
   'image/jpeg': { kind: 'image', extension: 'jpg' },
@@ -17,6 +17,7 @@ const known: Readonly<Record<string, { readonly kind: MediaKind; readonly extens
   'image/tiff': { kind: 'image', extension: 'tiff' },
   'image/bmp': { kind: 'image', extension: 'bmp' },
   'image/jxl': { kind: 'image', extension: 'jxl' },
+  'image/svg+xml': { kind: 'other', extension: 'svg' },
   'video/mp4': { kind: 'video', extension: 'mp4' },
   'video/mpeg': { kind: 'video', extension: 'mpeg' },
   'video/quicktime': { kind: 'video', extension: 'mov' },
@@ -83,9 +84,22 @@ export function canRunScript(contentType: string): boolean {
   return kindOf(contentType) === 'other' && scriptable.test(contentType)
 }
 
+/**
+ * Of those the one that a collection may take where it names it: pages show an SVG with `<img>`, where it runs nothing,
+ * and whoever opens its link gets a file, as its object and every link say `attachment` (decision 43).
+ */
+export function attachmentOnly(contentType: string): boolean {
+  return contentType === 'image/svg+xml'
+}
+
 /** The kind of a (normalized) content type. */
 export function kindOf(contentType: string): MediaKind {
   return Object.hasOwn(known, contentType) ? (known[contentType]?.kind ?? 'other') : 'other'
+}
+
+/** What `{kind}` says in a key: a drawing lies with the images, though to a browser it is none. */
+export function keyKindOf(contentType: string): MediaKind {
+  return contentType === 'image/svg+xml' ? 'image' : kindOf(contentType)
 }
 
 /** The extension, without a dot, that a (normalized) content type gets in a key; `bin` for one that is not known. */

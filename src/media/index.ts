@@ -28,7 +28,14 @@ export {
   parseAttributes,
   parseCollection,
 } from './collection.ts'
-export { acceptsContentType, extensionOf, kindOf, normalizeContentType } from './content-type.ts'
+export {
+  acceptsContentType,
+  attachmentOnly,
+  extensionOf,
+  keyKindOf,
+  kindOf,
+  normalizeContentType,
+} from './content-type.ts'
 export {
   type ErrorCode,
   type ErrorDetails,

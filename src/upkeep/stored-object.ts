@@ -1,4 +1,4 @@
-import { cacheControlOf, objectMetadata } from '../intake/index.ts'
+import { objectMetadata, servedAs } from '../intake/index.ts'
 import { type AssetRecord, type Collection, KeepsakeError } from '../media/index.ts'
 import type { PutRequest } from '../stores/index.ts'
 
@@ -28,6 +28,6 @@ export function objectOf(asset: WholeAsset, collection: Collection | undefined):
     sha256,
     contentType,
     metadata: objectMetadata(asset, { size, sha256, width, height, duration }),
-    cacheControl: cacheControlOf(collection),
+    ...servedAs(collection, contentType),
   }
 }

@@ -18,6 +18,8 @@ const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 const collections = {
   avatars: { accept: ['image'], access: 'public' as const },
   private: { accept: ['image'] },
+  drawings: { accept: ['image', 'image/svg+xml'], access: 'public' as const, key: '{collection}/{kind}s/{id}.{ext}' },
+  sketches: { accept: ['image/svg+xml'] },
 }
 const picture = { source: { bytes: gif }, owner: 'ada', filename: 'a fox.gif' }
 
@@ -62,6 +64,51 @@ describe('a public collection on a laptop, without any setting', () => {
     const answer = await fetch(urlOf(stored))
     expect([stored.urlSource, answer.status]).toEqual(['public', 200])
     expect(answer.headers.get('cache-control')).toMatch(/^public, .*immutable$/)
+  })
+
+  describe('with SVG, which can run scripts', () => {
+    const svg = Buffer.from(
+      '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+    )
+    const drawing = { source: { bytes: svg }, filename: 'a fox.svg' }
+    const headersAt = async (url: string) => {
+      const answer = await fetch(url)
+      expect([answer.status, Buffer.from(await answer.arrayBuffer())]).toEqual([200, svg])
+      return { type: answer.headers.get('content-type'), disposition: answer.headers.get('content-disposition') }
+    }
+    const attached = { type: 'image/svg+xml', disposition: 'attachment' }
+
+    it('gives it as a file to save, where a collection names it, also by a plain link', async () => {
+      const asset = await keepsake.import('drawings', drawing)
+      expect(asset).toMatchObject({ kind: 'other', urlSource: 'public', width: null })
+      expect(asset.key).toMatch(/^drawings\/images\/.*\.svg$/)
+      expect(await headersAt(urlOf(asset))).toEqual(attached)
+    })
+
+    it('and by a signed link, under its name', async () => {
+      const asset = await keepsake.import('sketches', drawing)
+      const named = `attachment; filename="a fox.svg"; filename*=UTF-8''a%20fox.svg`
+      expect(await headersAt(urlOf(asset))).toEqual({ ...attached, disposition: named })
+    })
+
+    it.each([false, true])('and what a browser sent to the bucket; plain: %s', async (plain) => {
+      const request = { contentType: 'image/svg+xml', size: svg.length, plain }
+      const { asset, upload } = await keepsake.upload('drawings', request)
+      if (upload?.strategy !== 'put') throw new Error('not one PUT')
+      expect((await fetch(upload.url, { method: 'PUT', headers: upload.headers, body: svg })).status).toBe(200)
+      expect(await headersAt(urlOf(await keepsake.completeUpload(asset.id)))).toEqual(attached)
+    })
+
+    it('and what came as a picture and turned out to be a drawing', async () => {
+      const { asset, upload } = await keepsake.upload('drawings', { contentType: 'image/png', size: svg.length })
+      if (upload?.strategy !== 'put') throw new Error('not one PUT')
+      expect((await fetch(upload.url, { method: 'PUT', headers: upload.headers, body: svg })).status).toBe(200)
+      expect(await headersAt(urlOf(await keepsake.completeUpload(asset.id)))).toEqual(attached)
+    })
+
+    it('and nowhere else', async () => {
+      await expect(keepsake.import('avatars', drawing)).rejects.toMatchObject({ code: 'content_type_refused' })
+    })
   })
 
   it('opens nothing else to anybody', async () => {

@@ -52,8 +52,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'row stored before the put',
     keepFile,
-    '  await put(parts, keyed, key, content, cacheControlOf(collection), signal)\n  return confirm(parts, keyed, content, collection, actor)',
-    '  const row = await confirm(parts, keyed, content, collection, actor)\n  await put(parts, keyed, key, content, cacheControlOf(collection), signal)\n  return row',
+    '  await put(parts, keyed, key, content, servedAs(collection, contentType), signal)\n  return confirm(parts, keyed, content, collection, actor)',
+    '  const row = await confirm(parts, keyed, content, collection, actor)\n  await put(parts, keyed, key, content, servedAs(collection, contentType), signal)\n  return row',
   ),
   mutant(
     'object deleted before the row',

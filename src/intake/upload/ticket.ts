@@ -6,6 +6,7 @@ import {
   partRanges,
   type SignedRequest,
 } from '../../stores/index.ts'
+import type { Served } from '../keep.ts'
 import { announcedMetadata } from '../object-metadata.ts'
 
 /** A request that sends a part. A secret: whoever has it may use it. */
@@ -49,7 +50,7 @@ export type Signing = { readonly expiresIn: number; readonly at: Date }
 export function signWhole(
   store: ObjectStore,
   record: AssetRecord,
-  cacheControl: string,
+  { cacheControl, contentDisposition }: Served,
   signing: Signing,
 ): UploadTicket {
   const { key, contentType, terms } = open(record)
@@ -66,6 +67,7 @@ export function signWhole(
       'content-type': contentType,
       'content-length': String(terms.size),
       'cache-control': cacheControl,
+      ...(contentDisposition === undefined ? {} : { 'content-disposition': contentDisposition }),
       'if-none-match': '*',
       ...(terms.sha256 === null
         ? {}

@@ -8,6 +8,7 @@ import {
   type Collection,
   extensionOf,
   KeepsakeError,
+  keyKindOf,
   kindOf,
   newAssetId,
   parseAttributes,
@@ -15,7 +16,7 @@ import {
   type UploadTerms,
 } from '../../media/index.ts'
 import { isStoreFailure, type ObjectContent, type PartRange, planParts, type Stores } from '../../stores/index.ts'
-import { cacheControlOf, confirm } from '../keep.ts'
+import { confirm, type Served, servedAs } from '../keep.ts'
 import { Leases } from '../leases.ts'
 import { announcedMetadata, objectMetadata } from '../object-metadata.ts'
 import { problemOf, stopping, withAsset } from '../outcome.ts'
@@ -320,8 +321,9 @@ export class Uploads {
       partSize: inParts ? planParts(size, upload.partSize ?? partSize).partSize : null,
       uploadId: null,
     }
+    const values = { ...row, owner, collection: collection.name, kind: keyKindOf(contentType), extension, attributes }
+    const key = collection.key.render(values)
     const kind = kindOf(contentType)
-    const key = collection.key.render({ ...row, owner, collection: collection.name, kind, extension, attributes })
     return { key, store: this.#parts.stores.writing().name, kind, contentType, terms }
   }
 
@@ -338,7 +340,7 @@ export class Uploads {
       const { uploadId } = await store.createMultipart({
         key,
         contentType,
-        cacheControl: this.#cacheControl(record),
+        ...this.#served(record),
         metadata: announcedMetadata(record, terms.sha256),
         signal: this.#stopping.signal,
       })
@@ -385,7 +387,7 @@ export class Uploads {
     const { contentType, terms } = open(record)
     const { id, owner, attributes, createdAt } = record
     const attempt = record.attempt + 1
-    const [kind, extension] = [kindOf(contentType), extensionOf(contentType)]
+    const [kind, extension] = [keyKindOf(contentType), extensionOf(contentType)]
     const values = { id, attempt, createdAt, owner, collection: collection.name, kind, extension, attributes }
     const inbox = terms.inbox === null ? null : inboxKey({ id, attempt }, extension)
     const to = { key: collection.key.render(values), store, inbox, lease: this.#leaseOf(terms) }
@@ -400,7 +402,7 @@ export class Uploads {
   #ticket(record: AssetRecord, arrived: readonly UploadedPart[] = []): UploadTicket {
     const store = this.#parts.stores.of(record.store)
     const { terms } = open(record)
-    if (terms.partSize === null) return signWhole(store, record, this.#cacheControl(record), this.#signing)
+    if (terms.partSize === null) return signWhole(store, record, this.#served(record), this.#signing)
     return {
       strategy: 'multipart',
       partSize: terms.partSize,
@@ -410,8 +412,8 @@ export class Uploads {
     }
   }
 
-  #cacheControl({ collection }: AssetRecord): string {
-    return cacheControlOf(this.#parts.collections.get(collection))
+  #served(record: AssetRecord): Served {
+    return servedAs(this.#parts.collections.get(record.collection), open(record).contentType)
   }
 
   async #renewed(record: AssetRecord, actor: Actor, arrived: readonly UploadedPart[] = []) {
@@ -507,7 +509,7 @@ export class Uploads {
     const { contentType, ...facts } = examined
     const settings = {
       contentType,
-      cacheControl: cacheControlOf(collection),
+      ...servedAs(collection, contentType),
       metadata: objectMetadata(record, facts),
     }
     if (terms.inbox !== null) return moveIn({ store, record, content, signal }, settings, examined)

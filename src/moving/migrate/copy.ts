@@ -1,5 +1,5 @@
 import type { CopiedFile, MoveFile, PlacedAsset, PlacedFile } from '../../catalogue/index.ts'
-import { cacheControlOf, type DescribedAsset, factsFromObject, objectMetadata } from '../../intake/index.ts'
+import { type DescribedAsset, factsFromObject, objectMetadata, servedAs } from '../../intake/index.ts'
 import { KeepsakeError, newAssetId } from '../../media/index.ts'
 import { type Inspected, inspect } from './inspect.ts'
 import { Outcomes } from './outcomes.ts'
@@ -165,7 +165,7 @@ async function put(run: MoveRun, { held, contentType, ...measures }: Inspected, 
           sha256,
           contentType,
           metadata: objectMetadata(asset, facts),
-          cacheControl: cacheControlOf(run.collection),
+          ...servedAs(run.collection, contentType),
           signal: run.signal,
         }),
       )

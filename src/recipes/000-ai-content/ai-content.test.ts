@@ -320,8 +320,20 @@ describe('S3 Folder Structure and Supported Content Types', () => {
     expect((await fetch(kept.asset.url ?? '')).headers.get('content-type')).toBe(contentType)
   })
 
+  it('SVG, as a file to save: it could run a script where it is opened', async () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    const answer = { data: [{ b64_json: Buffer.from(svg).toString('base64') }] }
+    const [kept] = await keepGenerated(server.keepsake, answer, { wallet, agent: agent_id, model: model_name })
+    if (!kept || !('asset' in kept)) throw kept?.error
+    expect(kept.asset).toMatchObject({ state: 'stored', contentType: 'image/svg+xml' })
+    expect(kept.asset.key).toMatch(keyOf('images', 'svg'))
+    const opened = await fetch(kept.asset.url ?? '')
+    expect(await opened.text()).toBe(svg)
+    expect(opened.headers.get('content-type')).toBe('image/svg+xml')
+    expect(opened.headers.get('content-disposition')).toMatch(/^attachment;/)
+  })
+
   it.each([
-    ['SVG', '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'],
     ['a page', '<!doctype html><title>x</title>'],
     ['text', 'not a picture'],
   ])('not %s, which is refused with what was found', async (_, text) => {

@@ -7,7 +7,7 @@ export const collectionName = 'ai-generated'
 export const collection = {
   key: 'ai-generated/{wallet}/{agent}/{kind}s/{model}/{date}/{time}_{id8}.{ext}',
   accept: [
-    ...['image/jpeg', 'image/png', 'image/apng', 'image/gif', 'image/webp'],
+    ...['image/jpeg', 'image/png', 'image/apng', 'image/gif', 'image/webp', 'image/svg+xml'],
     ...['video/mp4', 'video/mpeg', 'video/quicktime', 'video/x-msvideo', 'video/webm'],
   ],
   maxSize: '100 MB',

@@ -181,7 +181,8 @@ export function addRoutes(app: OpenAPIHono<HttpEnv>, keepsake: Served): void {
         const answer = { test: 'S3 Upload Test', status: 'pending', original_url: test_url } as const
         return c.json({ ...answer, presigned_url: asset.url ?? test_url, details }, 202)
       }
-      if (content_type !== undefined && asset.kind !== content_type) {
+      // By the type and not the kind, which of an SVG is `other`.
+      if (content_type !== undefined && !asset.contentType?.startsWith(`${content_type}/`)) {
         await verbs.delete(asset.id)
         throw new KeepsakeError(
           'content_mismatch',
