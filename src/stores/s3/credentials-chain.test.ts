@@ -76,6 +76,13 @@ it('the profile that AWS_PROFILE names', async () => {
   expect(await found()).toEqual({ id: 'FROMPROFILE', token: null, isShortened: false })
 })
 
+it('a profile that is not there, by its name', async () => {
+  const refused = { code: 'store_denied', message: expect.stringContaining("profile 'media' gives no credentials") }
+  await expect(found('media')).rejects.toMatchObject(refused)
+  vi.stubEnv('AWS_PROFILE', 'media')
+  await expect(found()).rejects.toMatchObject(refused)
+})
+
 it('single sign-on', async () => {
   const start = 'https://keepsake.awsapps.com/start'
   const profile = `[profile sso]\nsso_start_url = ${start}\nsso_region = us-east-1\nsso_account_id = 123456789012\nsso_role_name = media\nregion = us-east-1\n`

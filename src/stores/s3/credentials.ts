@@ -157,6 +157,17 @@ export function awsCredentials(options: { readonly profile?: string } = {}): Cre
       const { fromNodeProviderChain } = await import('@aws-sdk/credential-providers')
       chain = fromNodeProviderChain(options.profile === undefined ? {} : { profile: options.profile })
     }
-    return chain({ forceRefresh: true })
+    try {
+      return await chain({ forceRefresh: true })
+    } catch (cause) {
+      const profile = options.profile ?? process.env.AWS_PROFILE
+      if (!profile) throw cause
+      throw new KeepsakeError(
+        'store_denied',
+        `The AWS profile '${profile}' gives no credentials. \`aws configure list-profiles\` lists those that there are; of one with ` +
+          `single sign-on, \`aws sso login --profile ${profile}\` begins the session.`,
+        { cause },
+      )
+    }
   }
 }
