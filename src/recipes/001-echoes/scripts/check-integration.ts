@@ -75,7 +75,7 @@ export async function checkIntegration({ url, token, onResult }: CheckOptions): 
       done(true, details)
       return found
     } catch (error) {
-      done(false, error instanceof Error ? error.message : String(error))
+      done(false, reasonOf(error))
       return undefined
     }
   }
@@ -161,7 +161,23 @@ export async function checkIntegration({ url, token, onResult }: CheckOptions): 
 async function expectStatus(response: Response, status: number): Promise<void> {
   if (response.status === status) return
   const text = await response.text().catch(() => '')
-  throw new Error(`HTTP ${response.status} where ${status} was expected. ${text.slice(0, 300)}`)
+  const { data } = z.looseObject({ detail: z.string(), code: z.string() }).safeParse(parsed(text))
+  const said = data === undefined ? text.slice(0, 300) : `${data.detail} [${data.code}]`
+  throw new Error(`HTTP ${response.status} where ${status} was expected. ${said}`)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** `fetch` says no more than that it failed, and why in the cause. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message
 }
 
 /** A tenth of a second of silence: PCM of 8 kHz, 8 bits (Multimedia Programming Interface 1.0, "WAVE"). */
@@ -190,6 +206,8 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write('Usage: scripts/check-integration <url> <token> [--save]\n')
     return 2
   }
+  // Whoever reads no further (`| head`) still gets what the exit code and --save say.
+  process.stdout.on('error', () => {})
   const print = (line: string) => process.stdout.write(`${line}\n`)
   const onResult = ({ success, test, details }: Result) => print(`[${success ? 'PASS' : 'FAIL'}] ${test}: ${details}`)
   const report = await checkIntegration({ url, token, onResult })

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve as resolvePath } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { credentials, type RecipeServer, startRecipe } from '../../../../test/support/recipe.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from '../../../embedded-s3/index.ts'
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
 async function script(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(join(import.meta.dirname, name), args, {
+  const child = spawn(resolvePath(import.meta.dirname, name), args, {
     cwd: dir,
     env: { PATH: `${dirname(process.execPath)}:${process.env.PATH}`, ...env },
   })
@@ -70,13 +70,20 @@ describe('scripts/setup', () => {
 
   it('ends as the command does that failed', async () => {
     const env = { S3_ENDPOINT: 'http://127.0.0.1:1', S3_BUCKET_NAME: bucket, KEEPSAKE_DATA_DIR: join(dir, 'data') }
-    const { code } = await script('setup', ['prod', 'no-such-profile'], {
+    const { code, stderr } = await script('setup', ['prod', 'no-such-profile'], {
       ...env,
       ECHOES_ORIGINS: 'https://echoes.app',
     })
     expect(code).toBeGreaterThan(0)
+    expect(stderr).toContain("The AWS profile 'no-such-profile' gives no credentials")
     expect(await readdir(dir)).not.toContain('.env.prod')
   })
+})
+
+it.each(['setup', 'check-integration'])('scripts/%s stands at the top of the repository, too', async (name) => {
+  const top = join(import.meta.dirname, '../../../../scripts')
+  const { code, stderr } = await script(join(top, name), [])
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/^Usage: .+ </)])
 })
 
 describe('scripts/check-integration', () => {
@@ -130,7 +137,11 @@ describe('scripts/check-integration', () => {
     ])
     const stranger = await checkIntegration({ url: http.url, token: 'wrong' })
     expect(stranger.summary).toMatchObject({ passed: 0 })
-    expect(stranger.results[0]?.details).toContain('HTTP 401')
+    expect(stranger.results[0]?.details).toBe(
+      'HTTP 401 where 200 was expected. The API key or token is not known. [unauthenticated]',
+    )
+    const nobody = await checkIntegration({ url: 'http://127.0.0.1:1', token: 'wrong' })
+    expect(nobody.results[0]).toMatchObject({ success: false, details: expect.stringMatching(/^fetch failed: ./) })
   })
 
   it.each([[[]], [['http://localhost:8000']], [['nowhere', 'token']], [['http://x', 't', '--other']]])(
