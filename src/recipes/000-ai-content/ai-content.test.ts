@@ -192,6 +192,18 @@ describe('Test Upload Endpoint', () => {
     })
   })
 
+  it('refuses what is no JSON in the document’s shape', async () => {
+    const failed = { status: 'failed', code: 'invalid_request', error: 'Malformed JSON in request body.' }
+    expect(await server.call('/api/s3/test-upload', '{"test_url": ')).toMatchObject({
+      status: 400,
+      json: { test: 'S3 Upload Test', original_url: null, ...failed },
+    })
+    expect(await server.call('/api/s3/generate-presigned-url', '{')).toMatchObject({
+      status: 400,
+      json: { presigned_url_generation: 'Failed', ...failed },
+    })
+  })
+
   it.each([
     ['this network', 'http://169.254.169.254/latest/meta-data', 422, 'source_forbidden'],
     ['another protocol', 'file:///etc/passwd', 422, 'source_forbidden'],

@@ -9,6 +9,7 @@ import {
   invalidRequest,
   json,
   readJsonBody,
+  toKeepsakeError,
 } from '../../http/index.ts'
 import { KeepsakeError } from '../../index.ts'
 import { collectionName, ownerFor } from './collection.ts'
@@ -230,8 +231,10 @@ async function uploadFailed(
 function inShape(shape: Failure) {
   return createMiddleware<HttpEnv>(async (c, next) => {
     await next()
-    if (!KeepsakeError.is(c.error) || c.error.code === 'internal') return
-    c.res = Response.json(await shape(c.error, c), { status: c.res.status })
+    if (c.error === undefined) return
+    const error = toKeepsakeError(c.error)
+    if (error.code === 'internal') return
+    c.res = Response.json(await shape(error, c), { status: c.res.status })
   })
 }
 
