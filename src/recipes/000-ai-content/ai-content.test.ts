@@ -415,5 +415,6 @@ test('the calls are in the API’s own documentation', async () => {
     '/api/s3/configure-bucket',
     '/api/s3/generate-presigned-url',
     '/api/s3/test-upload',
+    '/api/s3/keep-generated',
   ])
 })

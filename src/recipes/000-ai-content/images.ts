@@ -10,7 +10,7 @@ export type FoundImage = {
 
 /** What an answer holds. */
 export type FoundImages = {
-  readonly provider: 'openai' | 'google' | 'replicate'
+  readonly provider: 'openai' | 'google' | 'replicate' | 'runway'
   readonly model?: string | undefined
   readonly requestId?: string | undefined
   readonly prompt?: string | undefined
@@ -159,17 +159,12 @@ const replicatePrediction = z
       prompt: z.string().optional().catch(undefined),
       seed: z.number().optional().catch(undefined),
     }),
-    output: z.unknown(),
-    error: z.unknown(),
+    // Not there before there is some.
+    output: z.unknown().optional(),
   })
   .transform((prediction): FoundImages => {
     const { id, status, model, input } = prediction
-    if (status !== 'succeeded') {
-      throw new KeepsakeError(
-        'invalid_source',
-        `The prediction is '${status.slice(0, 50)}'. Keep it once it has succeeded; a webhook says when.`,
-      )
-    }
+    requireSucceeded('prediction', status)
     return {
       provider: 'replicate',
       requestId: id,
@@ -177,6 +172,22 @@ const replicatePrediction = z
       images: (replicateOutput.safeParse(prediction.output).data ?? []).map((source) => ({ source })),
     }
   })
+
+/** Runway, `GET /v1/tasks/{id}`: as a prediction, without its input. */
+const runwayTask = z
+  .looseObject({ id: z.string(), status: z.string(), createdAt: z.string(), output: z.array(url).nullish() })
+  .transform(({ id, status, output }): FoundImages => {
+    requireSucceeded('task', status)
+    return { provider: 'runway', requestId: id, images: (output ?? []).map((text) => ({ source: fromUrl(text) })) }
+  })
+
+function requireSucceeded(what: string, status: string): void {
+  if (status.toLowerCase() === 'succeeded') return
+  throw new KeepsakeError(
+    'invalid_source',
+    `The ${what} is '${status.slice(0, 50)}'. Keep it once it has succeeded; a webhook says when.`,
+  )
+}
 
 /** What `replicate.run` gives: the output alone. */
 const replicateRun = replicateOutput.transform(
@@ -190,6 +201,7 @@ const shapes = [
   imagenImages,
   imagenPredictions,
   replicatePrediction,
+  runwayTask,
   replicateRun,
 ] as const
 
@@ -208,7 +220,7 @@ export function findImages(response: unknown): FoundImages {
   throw new KeepsakeError(
     'invalid_source',
     'The answer is of no known shape. Known are OpenAI’s (data, output), Google’s (candidates, generatedImages, ' +
-      'predictions) and Replicate’s (output). Import its URL or base64 by keepsake.import.',
+      'predictions), Replicate’s and Runway’s (output). Import its URL or base64 by keepsake.import.',
   )
 }
 

@@ -141,6 +141,21 @@ const answers: Record<string, () => { answer: unknown; types: string[]; provenan
     types: ['image/png'],
     provenance: { provider: 'replicate', requestId: 'p2' },
   }),
+  'a Replicate prediction without what it may leave out': () => ({
+    answer: { id: 'p3', status: 'succeeded', input: {}, output: [source.url('/picture.png?short')] },
+    types: ['image/png'],
+    provenance: { provider: 'replicate', requestId: 'p3' },
+  }),
+  'a Runway task': () => ({
+    answer: {
+      id: 'd2e3d1f4-1b3c-4b5c-8d46-1c1d7ee86892',
+      status: 'SUCCEEDED',
+      createdAt: '2024-06-27T19:49:32.334Z',
+      output: [source.url('/film.mp4?runway')],
+    },
+    types: ['video/mp4'],
+    provenance: { provider: 'runway', requestId: 'd2e3d1f4-1b3c-4b5c-8d46-1c1d7ee86892' },
+  }),
   'what Replicate’s run gives': () => ({
     answer: [Object.assign(new ReadableStream(), { url: () => new URL(source.url('/picture.png?run')) })],
     types: ['image/png'],
@@ -203,13 +218,113 @@ describe('keepGenerated', () => {
   })
 
   it.each([
-    ['a prediction that goes on', { id: 'p', status: 'processing', input: {}, output: null, error: null }],
-    ['an answer that was filtered', { candidates: [{ finishReason: 'IMAGE_SAFETY' }] }],
-    ['an answer without pictures', { object: 'response', id: 'r', model: 'gpt-4o', output: [] }],
-    ['an error', { error: { message: 'rate limited', type: 'requests' } }],
-    ['a text', 'a fox'],
-    ['nothing', null],
-  ])('says what is wrong with %s', async (_, answer) => {
-    await expect(keep(answer, { model: 'x' })).rejects.toMatchObject({ code: 'invalid_source' })
+    [
+      'a prediction that goes on',
+      "prediction is 'processing'",
+      { id: 'p', status: 'processing', input: {}, output: null },
+    ],
+    [
+      'a prediction that has begun',
+      "prediction is 'starting'",
+      { id: 'p', status: 'starting', input: {}, error: null },
+    ],
+    ['a task that goes on', "task is 'RUNNING'", { id: 't', status: 'RUNNING', createdAt: '2024-06-27T19:49:32Z' }],
+    ['an answer that was filtered', 'no media', { candidates: [{ finishReason: 'IMAGE_SAFETY' }] }],
+    ['an answer without pictures', 'no media', { object: 'response', id: 'r', model: 'gpt-4o', output: [] }],
+    ['an error', 'no known shape', { error: { message: 'rate limited', type: 'requests' } }],
+    ['a text', 'no known shape', 'a fox'],
+    ['nothing', 'no known shape', null],
+  ])('says what is wrong with %s', async (_, said, answer) => {
+    const message = expect.stringContaining(said)
+    await expect(keep(answer, { model: 'x' })).rejects.toMatchObject({ code: 'invalid_source', message })
+  })
+})
+
+describe('POST /api/s3/keep-generated, for backends in any language', () => {
+  const call = (response: unknown, more: object = {}, token?: string) =>
+    server.call(
+      '/api/s3/keep-generated',
+      { response, wallet_address: '0xABCD', agent_id: 'agent-1', model_name: 'a-model', ...more },
+      token === undefined ? {} : { token },
+    )
+  const gemini = () => ({
+    candidates: [{ content: { parts: [{ inlineData: { mimeType: 'image/png', data: png } }] } }],
+  })
+  type Kept = { status: string; results: { presigned_url: string; s3_key: string }[] }
+
+  it.each([
+    ['OpenAI', () => ({ created: 1, data: [{ url: source.url('/picture.png?http') }, { b64_json: webp }] }), 2],
+    ['Gemini', gemini, 1],
+    [
+      'Replicate',
+      () => ({ id: 'http1', status: 'succeeded', input: {}, output: [source.url('/picture.png?replicate')] }),
+      1,
+    ],
+  ])('keeps what %s answers', async (_, answer, count) => {
+    const { status, json } = await call(answer(), { prompt: 'a fox' })
+    const { results } = json as Kept
+    expect([status, json]).toEqual([
+      200,
+      {
+        status: 'success',
+        bucket: 'burnie-content-storage',
+        results: Array.from({ length: count }, () => ({
+          status: 'success',
+          presigned_url: expect.stringContaining('X-Amz-Signature'),
+          s3_key: expect.stringMatching(/^ai-generated\/abcd\/agent-1\/images\/a-model\//),
+          content_type: expect.stringMatching(/^image\/(png|webp)$/),
+          file_size: expect.any(Number),
+          expires_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$/),
+          expires_in_seconds: 3600,
+        })),
+      },
+    ])
+    for (const { presigned_url } of results) expect((await fetch(presigned_url)).status).toBe(200)
+    // The same answer again is the same.
+    const again = (await call(answer(), { prompt: 'a fox' })).json as Kept
+    expect(again.results.map(({ s3_key }) => s3_key)).toEqual(results.map(({ s3_key }) => s3_key))
+    const asset = await server.keepsake.getByKey(results[0]?.s3_key ?? '')
+    expect(asset).toMatchObject({ owner: 'abcd', provenance: { prompt: 'a fox', model: 'a-model' } })
+  })
+
+  it('keeps it for the user whose token it is', async () => {
+    const { json } = await call(gemini(), {}, await server.token('ada'))
+    const key = (json as Kept).results[0]?.s3_key ?? ''
+    expect(await server.keepsake.getByKey(key)).toMatchObject({ owner: 'ada' })
+  })
+
+  it('tells of each what became of it, and fails where nothing of it is kept', async () => {
+    const gone = { url: source.url('/status/404') }
+    expect(await call({ data: [{ b64_json: png }, gone] })).toMatchObject({
+      status: 200,
+      json: {
+        status: 'partial',
+        results: [{ status: 'success' }, { status: 'failed', original_url: gone.url, code: 'source_gone' }],
+      },
+    })
+    expect(await call({ data: [gone] })).toMatchObject({ status: 422, json: { status: 'failed', code: 'source_gone' } })
+  })
+
+  it.each([
+    ['an unknown answer', { pictures: [] }, {}, 'invalid_source', 'known shape'],
+    ['no media', { data: [] }, {}, 'invalid_source', 'no media'],
+    ['too many', { data: Array.from({ length: 101 }, () => ({ b64_json: 'x' })) }, {}, 'invalid_source', '100'],
+    ['no model', { data: [{ b64_json: 'x' }] }, { model_name: undefined }, 'invalid_request', 'model'],
+    ['no wallet', { data: [{ b64_json: 'x' }] }, { wallet_address: undefined }, 'invalid_request', 'wallet_address'],
+  ])('refuses %s', async (_, answer, more, code, said) => {
+    expect(await call(answer, more)).toMatchObject({
+      status: 400,
+      json: { status: 'failed', code, error: expect.stringContaining(said) },
+    })
+  })
+
+  it('gives the original URL while the bucket is down', async () => {
+    const url = source.url('/picture.png?down')
+    const { status, json, headers } = await server.withoutBucket(() => call({ data: [{ url }] }))
+    expect([status, json]).toMatchObject([
+      202,
+      { status: 'pending', results: [{ status: 'pending', presigned_url: url, asset_id: expect.any(String) }] },
+    ])
+    expect(headers.get('retry-after')).toBe('5')
   })
 })

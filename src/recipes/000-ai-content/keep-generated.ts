@@ -30,7 +30,7 @@ export type KeptGenerated =
 
 /**
  * Keeps all media in an image API's answer, as it came: of OpenAI's Images and Responses APIs, of Gemini and Imagen, of
- * Replicate's predictions, webhooks and `run`. The same answer again gives the same assets. Where the source or the store
+ * Replicate's predictions, webhooks and `run`, of Runway's tasks. The same answer again gives the same assets. Where the source or the store
  * is failing an asset is `pending` and its `url` the original one.
  *
  * @example
@@ -45,6 +45,12 @@ export async function keepGenerated(
   by: GeneratedBy,
 ): Promise<readonly KeptGenerated[]> {
   const found = findImages(response)
+  if (found.images.length > mostImages) {
+    throw new KeepsakeError(
+      'invalid_source',
+      `The answer holds ${found.images.length} pieces of media. Allowed are ${mostImages}: keep them in turns.`,
+    )
+  }
   const model = by.model ?? found.model
   if (model === undefined) {
     throw new KeepsakeError('invalid_request', 'The answer does not name its model. Say it: { model }.')
@@ -71,6 +77,8 @@ export async function keepGenerated(
   )
 }
 
+/** Pieces of media in one answer, which are kept at the same time; image APIs give up to ten. */
+const mostImages = 100
 /** Characters of a prompt that provenance takes. */
 const longestPrompt = 32_768
 

@@ -1,18 +1,17 @@
 import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi'
-import { createMiddleware } from 'hono/factory'
 import {
   bearer,
   commonProblems,
   type HttpContext,
   type HttpEnv,
   type HttpExtension,
-  invalidRequest,
   json,
   readJsonBody,
-  toKeepsakeError,
 } from '../../http/index.ts'
 import { KeepsakeError } from '../../index.ts'
 import { collectionName, ownerFor } from './collection.ts'
+import { addGeneratedRoute } from './generated-route.ts'
+import { inShape, pendingRetryAfter, refuseInvalid, tags } from './in-shape.ts'
 import {
   configurationOutput,
   healthOutput,
@@ -30,10 +29,7 @@ type Served = Parameters<HttpExtension['routes']>[1]
 
 /** Bytes: the longest URL and three names fit in many times. */
 const bodyLimit = 64 * 1024
-const tags = ['AI content']
 const expiresIn = 3600
-/** Seconds after which it makes sense to look at a pending import again. */
-const pendingRetryAfter = 5
 
 const healthRoute = createRoute({
   method: 'get',
@@ -205,6 +201,8 @@ export function addRoutes(app: OpenAPIHono<HttpEnv>, keepsake: Served): void {
     },
     refuseInvalid,
   )
+
+  addGeneratedRoute(app, keepsake)
 }
 
 /** Whether anybody may read or write the bucket, by AWS Security Hub's controls; what could not be seen is not counted. */
@@ -212,8 +210,6 @@ async function exposures(keepsake: Served) {
   const { findings } = await keepsake.doctor({ only: ['S3.2', 'S3.3'] })
   return findings.filter(({ status }) => status === 'fail').map(({ id, title, fix }) => ({ id, title, fix }))
 }
-
-type Failure = (error: KeepsakeError, c: HttpContext) => object | Promise<object>
 
 function presignFailed({ code, message: error }: KeepsakeError): z.infer<typeof presignFailure> {
   return { presigned_url_generation: 'Failed', status: 'failed', error, code }
@@ -225,21 +221,4 @@ async function uploadFailed(
 ): Promise<z.infer<typeof uploadFailure>> {
   const body = uploadInput.pick({ test_url: true }).safeParse(await c.req.json().catch(() => undefined))
   return { test: 'S3 Upload Test', status: 'failed', original_url: body.data?.test_url ?? null, error, code }
-}
-
-/** What went wrong in the document's shape, under the status that HTTP has for it; a defect is told as everywhere. */
-function inShape(shape: Failure) {
-  return createMiddleware<HttpEnv>(async (c, next) => {
-    await next()
-    if (c.error === undefined) return
-    const error = toKeepsakeError(c.error)
-    if (error.code === 'internal') return
-    c.res = Response.json(await shape(error, c), { status: c.res.status })
-  })
-}
-
-/** Thrown, so that it is answered, and logged, as whatever else is wrong. */
-function refuseInvalid(result: { success: true } | { success: false; error: z.core.$ZodError }): undefined {
-  if (result.success) return undefined
-  throw invalidRequest('json', result.error)
 }

@@ -2,15 +2,15 @@ import { z } from '@hono/zod-openapi'
 
 /** The document's own words on the wire, and what they are where something is wrong. */
 
-const text = (max: number) => z.string().trim().min(1, 'must not be empty').max(max)
+export const requestText = (max: number) => z.string().trim().min(1, 'must not be empty').max(max)
 
 /** UTC with microseconds and no zone, as the document's service writes times. */
 export function isoTime(time: Date): string {
   return `${time.toISOString().slice(0, -1)}000`
 }
 
-const time = z.string().openapi({ description: 'UTC.', example: '2024-01-15T15:30:52.123000' })
-const seconds = z.int().openapi({ example: 3600 })
+export const time = z.string().openapi({ description: 'UTC.', example: '2024-01-15T15:30:52.123000' })
+export const seconds = z.int().openapi({ example: 3600 })
 
 export const healthOutput = z
   .strictObject({
@@ -46,7 +46,7 @@ const expirationMessage = 'must be an integer from 1 to 3600 (seconds)'
 
 export const presignInput = z
   .object({
-    s3_key: text(1024),
+    s3_key: requestText(1024),
     expiration: z.int(expirationMessage).min(1, expirationMessage).max(3600, expirationMessage).default(3600),
   })
   .openapi('AiContentPresignRequest')
@@ -77,10 +77,10 @@ export const presignFailure = z
 
 export const uploadInput = z
   .object({
-    test_url: text(16_384),
-    wallet_address: text(256),
-    agent_id: text(256),
-    model_name: text(256),
+    test_url: requestText(16_384),
+    wallet_address: requestText(256),
+    agent_id: requestText(256),
+    model_name: requestText(256),
     content_type: z
       .enum(['image', 'video'])
       .optional()
