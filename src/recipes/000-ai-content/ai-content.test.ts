@@ -288,6 +288,16 @@ describe('Generate Pre-signed URL', () => {
     expect((await call(mineKey)).status).toBe(200)
   })
 
+  it('is for the user whose tokens call themselves otherwise than the wallet is kept, where the API key says so', async () => {
+    const ask = async (s3_key: string, sub: string) =>
+      (await server.call('/api/s3/generate-presigned-url', { s3_key }, { token: await server.token(sub) })).status
+    const { s3_key } = (await stored('/picture.png', { owner: wallet_address })).details
+    expect(s3_key).toContain(`ai-generated/${wallet}/`)
+    expect(await Promise.all([ask(s3_key, wallet_address), ask(s3_key, 'another')])).toEqual([200, 404])
+    const other = await upload('/picture.png', { owner: 'bob' }, await server.token('ada'))
+    expect(other).toMatchObject({ status: 403, json: { status: 'failed', code: 'forbidden' } })
+  })
+
   it('is in the audit, without the URL', async () => {
     const { s3_key } = (await stored('/picture.png')).details
     const { id } = await server.keepsake.getByKey(s3_key)

@@ -24,7 +24,7 @@ export function bareWallet(wallet: string): string {
   return /^(?:0x|[0-9a-f]*$)/i.test(trimmed) ? trimmed.replace(/^(?:0x\s*)+/i, '').toLowerCase() : trimmed
 }
 
-/** Each wallet's content is its own: an API key keeps it for the wallet, a token for its own subject alone. */
-export function ownerFor(actor: Actor, wallet: string): string | undefined {
-  return actor.role === 'user' ? undefined : bareWallet(wallet)
+/** Each wallet's content is its own: an API key keeps it for the wallet or whom it names, a token for its own subject. */
+export function ownerFor(actor: Actor, wallet: string, named: string | undefined): string | undefined {
+  return actor.role === 'user' ? undefined : (named ?? bareWallet(wallet))
 }

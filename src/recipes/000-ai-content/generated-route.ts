@@ -1,10 +1,18 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import { bearer, type HttpEnv, type HttpExtension, json, jsonBodyLimit, readJsonBody } from '../../http/index.ts'
+import {
+  bearer,
+  type HttpEnv,
+  type HttpExtension,
+  json,
+  jsonBodyLimit,
+  readJsonBody,
+  refuseOtherOwner,
+} from '../../http/index.ts'
 import type { Verbs } from '../../index.ts'
 import { collectionName, ownerFor } from './collection.ts'
 import { inShape, pendingRetryAfter, refuseInvalid, tags } from './in-shape.ts'
 import { type KeptGenerated, keepGenerated } from './keep-generated.ts'
-import { isoTime, requestText, seconds, time } from './wire.ts'
+import { isoTime, ownerInput, requestText, seconds, time } from './wire.ts'
 
 type Served = Parameters<HttpExtension['routes']>[1]
 
@@ -21,6 +29,7 @@ const input = z
     agent_id: requestText(256),
     model_name: requestText(256).optional().openapi({ description: 'Default: the one that the answer names.' }),
     prompt: z.string().max(32_768).optional(),
+    owner: ownerInput,
   })
   .openapi('AiContentGenerated')
 
@@ -82,6 +91,7 @@ const route = (limit: number) =>
       200: json(output, 'Kept.'),
       202: json(output, 'Some of it is pending.'),
       400: json(failure, '`invalid_request`, `invalid_source`: no known shape, or no media in it'),
+      403: json(failure, '`forbidden`, `quota_exceeded`'),
       413: json(failure, '`request_too_large`, `content_too_large`'),
       422: json(failure, '`source_forbidden`, `source_gone`, `content_type_refused` …'),
       502: json(failure, '`source_unavailable`'),
@@ -94,9 +104,17 @@ export function addGeneratedRoute(app: OpenAPIHono<HttpEnv>, keepsake: Served): 
   app.openapi(
     route(limit),
     async (c) => {
-      const { response, wallet_address: wallet, agent_id: agent, model_name: model, prompt } = c.req.valid('json')
+      const {
+        response,
+        wallet_address: wallet,
+        agent_id: agent,
+        model_name: model,
+        prompt,
+        ...given
+      } = c.req.valid('json')
+      refuseOtherOwner(c.get('actor'), given.owner)
       const verbs = c.get('verbs')
-      const owner = ownerFor(c.get('actor'), wallet)
+      const owner = ownerFor(c.get('actor'), wallet, given.owner)
       const kept = await keepGenerated(verbs, response, {
         wallet,
         agent,

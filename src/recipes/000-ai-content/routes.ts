@@ -7,6 +7,7 @@ import {
   type HttpExtension,
   json,
   readJsonBody,
+  refuseOtherOwner,
 } from '../../http/index.ts'
 import { KeepsakeError } from '../../index.ts'
 import { collectionName, ownerFor } from './collection.ts'
@@ -90,6 +91,7 @@ const uploadRoute = createRoute({
     200: json(uploadOutput, 'Stored.'),
     202: json(uploadPending, 'Pending.'),
     400: json(uploadFailure, '`invalid_request`, `invalid_source`'),
+    403: json(uploadFailure, '`forbidden`, `quota_exceeded`'),
     413: json(uploadFailure, '`content_too_large`'),
     422: json(uploadFailure, '`source_forbidden`, `source_gone`, `content_type_refused`, `content_mismatch` …'),
     502: json(uploadFailure, '`source_unavailable`'),
@@ -157,9 +159,10 @@ export function addRoutes(app: OpenAPIHono<HttpEnv>, keepsake: Served): void {
   app.openapi(
     uploadRoute,
     async (c) => {
-      const { test_url, wallet_address, agent_id, model_name, content_type } = c.req.valid('json')
+      const { test_url, wallet_address, agent_id, model_name, content_type, owner: named } = c.req.valid('json')
+      refuseOtherOwner(c.get('actor'), named)
       const verbs = c.get('verbs')
-      const owner = ownerFor(c.get('actor'), wallet_address)
+      const owner = ownerFor(c.get('actor'), wallet_address, named)
       const asset = await verbs.import(collectionName, {
         source: { url: test_url },
         attributes: { wallet: wallet_address, agent: agent_id, model: model_name },

@@ -75,12 +75,17 @@ export const presignFailure = z
   })
   .openapi('AiContentPresignFailure')
 
+export const ownerInput = requestText(256).optional().openapi({
+  description: 'For an API key: whose it is, as the `sub` of that user’s tokens says it. Default: the wallet.',
+})
+
 export const uploadInput = z
   .object({
     test_url: requestText(16_384),
     wallet_address: requestText(256),
     agent_id: requestText(256),
     model_name: requestText(256),
+    owner: ownerInput,
     content_type: z
       .enum(['image', 'video'])
       .optional()
