@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import { dirname, join } from 'node:path'
-import { listenOnLoopback } from '../support/listen.ts'
+import { freePort } from '../support/listen.ts'
 import { until } from '../support/service.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -112,13 +111,6 @@ async function writeApp(folder: string): Promise<void> {
   const installed = join(folder, 'node_modules/keepsake')
   await cp(join(root, 'dist'), join(installed, 'dist'), { recursive: true })
   await cp(join(root, 'package.json'), join(installed, 'package.json'))
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listenOnLoopback(server)
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 function run(args: readonly string[], cwd: string): Promise<void> {
