@@ -294,6 +294,11 @@ describe('MediaAudio and MediaVideo', () => {
       (state) => state >= 2,
     )
     expect(await look('video', 'videoWidth')).toBe(64)
+    await page.getByRole('button', { name: 'play the film' }).click()
+    await until(
+      () => look<number>('video', 'currentTime'),
+      (time) => time > 0.2,
+    )
     expect(reads()[0]?.status).toBe(403)
   })
 })
