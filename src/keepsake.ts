@@ -14,9 +14,8 @@ export interface Keepsake extends Composed {
    * The HTTP API as one web-standard function, for a route of another framework and with that app's own users.
    *
    * @example
-   * // Next: app/api/media/[...path]/route.ts
-   * const handle = keepsake.handler({ basePath: '/api/media', authorize })
-   * export { handle as GET, handle as POST, handle as DELETE }
+   * // Express; docs/frameworks.md has Next and Fastify.
+   * app.use('/api/media', toNodeListener(keepsake.handler({ basePath: '/api/media', authorize })))
    */
   handler(options: HandlerOptions): Handler
 }

@@ -265,6 +265,42 @@ describe('a page that comes back', () => {
     expect(partsTaken(doors.bucket)).toEqual([1, 2, 3, 4])
   })
 
+  it('has the asset where another tab was faster with the same file', async () => {
+    const { file, bytes } = picture(11 * mebibyte)
+    const slow = await anotherPage()
+    const fast = await anotherPage()
+    const { promise: released, resolve: release } = Promise.withResolvers<Verdict>()
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+    let held = false
+    doors.bucket.guard = ({ query }) => {
+      if (held || query.get('partNumber') !== '2') return 'pass'
+      held = true
+      reach()
+      return released
+    }
+    const first = slow.upload(file, { collection, parallel: 1 })
+    await reached
+    const asset = await fast.upload(file, { collection })
+    release('pass')
+    expect((await first).id).toBe(asset.id)
+    // The bucket does not know the upload any more; what it was, the server says.
+    expect(doors.bucket.passed('PUT', ({ status }) => status === 404)).toHaveLength(1)
+    expect(await storedHash(asset.id)).toBe(hashOf(bytes))
+  })
+
+  it('hears that the bucket has dropped what arrived, and begins anew the next time', async () => {
+    const { file, bytes } = picture(16 * mebibyte)
+    await leaveHalfWay(file)
+    const { bucket } = doors.server.parts
+    for await (const { key, uploadId } of bucket.listMultipart({})) await bucket.abortMultipart({ key, uploadId })
+    const failed = (await anotherPage()).upload(file, { collection })
+    await expect(failed).rejects.toMatchObject({ code: 'upload_incomplete', status: 409 })
+    doors.bucket.reset()
+    const asset = await (await anotherPage()).upload(file, { collection })
+    expect(partsTaken(doors.bucket)).toEqual([1, 2, 3, 4])
+    expect(await storedHash(asset.id)).toBe(hashOf(bytes))
+  })
+
   it('does not take one upload for the other while both are under way', async () => {
     const { file } = picture(11 * mebibyte)
     const page = await anotherPage()

@@ -4,6 +4,7 @@ import { KeepsakeClientError } from './error.ts'
 export type Target = {
   readonly method?: string | undefined
   readonly url: string
+  /** Without those that browsers set by themselves and refuse to be told: the server leaves them out. */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
@@ -20,8 +21,6 @@ type Xhr = {
 }
 declare const XMLHttpRequest: (new () => Xhr) | undefined
 
-/** Browsers set these by themselves and refuse to be told (https://fetch.spec.whatwg.org/#forbidden-request-header). */
-const forbidden = ['content-length', 'host']
 /** Milliseconds without any progress after which a connection is given up. */
 const stall = 60_000
 /** Bytes a millisecond that a connection must manage where progress cannot be seen. */
@@ -40,7 +39,7 @@ export async function send(
 ): Promise<void> {
   signal.throwIfAborted()
   const { method = 'PUT', url, headers = {} } = target
-  const entries = Object.entries(headers).filter(([name]) => !forbidden.includes(name.toLowerCase()))
+  const entries = Object.entries(headers)
   const status = await (typeof XMLHttpRequest === 'function'
     ? byXhr(new XMLHttpRequest(), method, url, entries, body, onSent, signal)
     : byFetch(method, url, entries, body, signal))

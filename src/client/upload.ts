@@ -96,7 +96,10 @@ class Transfer {
       let { asset } = ticket
       id = asset.id
       if (asset.state === 'pending') {
-        await this.#send(ticket)
+        // 404: the bucket knows the upload no more. Another tab was faster, or it is over; the server tells which.
+        await this.#send(ticket).catch((error?: KeepsakeClientError) => {
+          if (error?.status !== 404) throw error
+        })
         await this.#resumed.promise
         signal.throwIfAborted()
         // Pending: what is large takes longer to verify than a request may. Asking again waits on.
@@ -109,11 +112,12 @@ class Transfer {
       if (key) await forget(key)
       return asset
     } catch (error) {
-      if (signal.aborted) {
-        if (key) await forget(key)
-        // What cannot be removed now, the server removes by itself once nobody has completed it.
-        if (id) await this.#api('DELETE', `/v1/uploads/${id}`, undefined, AbortSignal.timeout(10_000)).catch(() => {})
-      }
+      const { aborted } = signal
+      // 409: what arrived is gone from the bucket. The next try begins anew.
+      if (key && (aborted || (error instanceof KeepsakeClientError && error.status === 409))) await forget(key)
+      // What cannot be removed now, the server removes by itself once nobody has completed it.
+      if (aborted && id)
+        await this.#api('DELETE', `/v1/uploads/${id}`, undefined, AbortSignal.timeout(10_000)).catch(() => {})
       throw error
     } finally {
       if (key) underWay.delete(key)

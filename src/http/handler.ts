@@ -79,7 +79,9 @@ export function toNodeListener(
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void> {
   // The process is somebody else's app: its global Request and Response stay Node's.
   const listener = getRequestListener(handler, { overrideGlobalObjects: false })
+  const refuse = getRequestListener(bodyIsGone, { overrideGlobalObjects: false })
   return async (incoming, outgoing) => {
+    if (incoming.readableEnded && hasBody(incoming)) return refuse(incoming, outgoing)
     // Express and Connect cut off the path that something is mounted under; the base path says it already.
     const whole: unknown = Reflect.get(incoming, 'originalUrl')
     if (typeof whole === 'string') incoming.url = whole
@@ -98,6 +100,20 @@ function checkBasePath(path: string): string {
 
 function notHere(base: string): Response {
   const error = new KeepsakeError('route_not_found', `Keepsake is mounted under ${base}.`)
+  return problemResponse(error, { requestId: requestIdOf(undefined) })
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+/** The commonest mistake of a mount; without a word of it, a request that is right is told that its JSON is not. */
+function bodyIsGone(): Response {
+  const error = new KeepsakeError(
+    'invalid_setting',
+    'A body parser has read the request before Keepsake got it. Mount the handler ahead of body parsers: see ' +
+      'docs/frameworks.md.',
+  )
   return problemResponse(error, { requestId: requestIdOf(undefined) })
 }
 

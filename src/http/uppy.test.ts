@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { gif, startTestServer, type TestServer } from '../../test/support/http.ts'
+import { createHandler } from './index.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -79,6 +80,26 @@ describe('what Uppy asks of its companion', () => {
     expect(sent.status).toBe(201)
     const { id } = z.object({ id: z.string() }).parse(await sent.json())
     expect(await server.keepsake.get(id)).toMatchObject({ filename: 'dot.gif', attributes: { model: 'flux' } })
+  })
+
+  it.each([
+    ['the address it was called by', {}, 'http://localhost:3000'],
+    [
+      'the host that was asked for, where a framework knows its own address alone',
+      { host: 'app.example' },
+      'http://app.example',
+    ],
+    [
+      'what a proxy says of itself',
+      { host: '10.0.0.7:3000', 'x-forwarded-host': 'app.example, 10.0.0.7', 'x-forwarded-proto': 'https' },
+      'https://app.example',
+    ],
+    ['the address it was called by, where a host is none', { host: 'app example' }, 'http://localhost:3000'],
+  ])('is sent to %s', async (_, headers, origin) => {
+    const handle = createHandler(server.keepsake, { basePath: '/api/media', authorize: () => ({ owner: 'ada' }) })
+    const asked = new Request(`http://localhost:3000/api/media${path}/params?filename=dot.gif`, { headers })
+    const { url } = z.object({ url: z.url() }).parse(await (await handle(asked)).json())
+    expect(url).toBe(`${origin}/api/media${path}/form`)
   })
 
   it.each([

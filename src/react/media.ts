@@ -1,4 +1,12 @@
-import { type ComponentProps, createElement, type ReactElement, type Ref, useEffect, useRef } from 'react'
+import {
+  type ComponentProps,
+  createElement,
+  type ForwardedRef,
+  forwardRef,
+  useCallback,
+  useEffect,
+  useRef,
+} from 'react'
 import { type MediaAsset, useLink } from './use-link.ts'
 
 type Linked = {
@@ -10,6 +18,9 @@ type Linked = {
   readonly onUnavailable?: ((error: unknown) => void) | undefined
 }
 
+/** Before React 19 a `ref` is no prop: it goes beside them. */
+type Refless<Props> = Omit<Props, 'ref'>
+
 export type MediaImageProps = Linked & Omit<ComponentProps<'img'>, 'src' | 'srcSet'>
 export type MediaVideoProps = Linked & Omit<ComponentProps<'video'>, 'src'>
 export type MediaAudioProps = Linked & Omit<ComponentProps<'audio'>, 'src'>
@@ -20,8 +31,8 @@ export type MediaAudioProps = Linked & Omit<ComponentProps<'audio'>, 'src'>
  * @example
  * <MediaImage asset={asset} alt="A lighthouse at dusk" loading="lazy" />
  */
-export function MediaImage(props: MediaImageProps): ReactElement {
-  const { asset, variant, onUnavailable, onError, ref, ...rest } = props
+export const MediaImage = forwardRef<HTMLImageElement, Refless<MediaImageProps>>(function MediaImage(props, ref) {
+  const { asset, variant, onUnavailable, onError, ...rest } = props
   const { url, attempt, fail } = useLink(asset, { variant, onUnavailable })
   // The same link again is not loaded again by itself: an element of its own for each try.
   return createElement('img', {
@@ -31,11 +42,11 @@ export function MediaImage(props: MediaImageProps): ReactElement {
       if (!fail()) onError?.(event)
     },
   })
-}
+})
 
 /** A `video` whose link is renewed before it ends, and when it fails; it goes on where it was. */
-export function MediaVideo(props: MediaVideoProps): ReactElement {
-  const { asset, variant, onUnavailable, onError, onLoadedMetadata, ref, ...rest } = props
+export const MediaVideo = forwardRef<HTMLVideoElement, Refless<MediaVideoProps>>(function MediaVideo(props, ref) {
+  const { asset, variant, onUnavailable, onError, onLoadedMetadata, ...rest } = props
   const playback = usePlayback({ asset, variant, onUnavailable }, ref)
   return createElement('video', {
     ...rest,
@@ -48,11 +59,11 @@ export function MediaVideo(props: MediaVideoProps): ReactElement {
       onLoadedMetadata?.(event)
     },
   })
-}
+})
 
 /** An `audio` whose link is renewed before it ends, and when it fails; it goes on where it was. */
-export function MediaAudio(props: MediaAudioProps): ReactElement {
-  const { asset, variant, onUnavailable, onError, onLoadedMetadata, ref, ...rest } = props
+export const MediaAudio = forwardRef<HTMLAudioElement, Refless<MediaAudioProps>>(function MediaAudio(props, ref) {
+  const { asset, variant, onUnavailable, onError, onLoadedMetadata, ...rest } = props
   const playback = usePlayback({ asset, variant, onUnavailable }, ref)
   return createElement('audio', {
     ...rest,
@@ -65,12 +76,12 @@ export function MediaAudio(props: MediaAudioProps): ReactElement {
       onLoadedMetadata?.(event)
     },
   })
-}
+})
 
 /** https://html.spec.whatwg.org/multipage/media.html#dom-mediaerror-media_err_decode: another link has the same bytes. */
 const decodeError = 3
 
-function usePlayback<Element extends HTMLMediaElement>(linked: Linked, ref: Ref<Element> | undefined) {
+function usePlayback<Element extends HTMLMediaElement>(linked: Linked, ref: ForwardedRef<Element>) {
   const element = useRef<Element | null>(null)
   /** Where it was, in seconds, and whether it played, when its link was taken away. */
   const position = useRef<{ time: number; playing: boolean } | undefined>(undefined)
@@ -87,15 +98,20 @@ function usePlayback<Element extends HTMLMediaElement>(linked: Linked, ref: Ref<
   useEffect(() => {
     if (attempt > 0) element.current?.load()
   }, [attempt])
+  // The same from render to render: a new one would take the element away from an app's `ref`, and give it back, each time.
+  const attach = useCallback(
+    (node: Element | null) => {
+      element.current = node
+      if (typeof ref === 'function') return ref(node)
+      if (ref) ref.current = node
+      return undefined
+    },
+    [ref],
+  )
   return {
     given: {
       src: url,
-      ref: (node: Element | null) => {
-        element.current = node
-        if (typeof ref === 'function') return ref(node)
-        if (ref) ref.current = node
-        return undefined
-      },
+      ref: attach,
     },
     fail: () => {
       if (element.current?.error?.code === decodeError) return false

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { paintPicture } from '../../src/demo/index.ts'
 import { type Doors, openDoors } from '../support/doors.ts'
 import { until } from '../support/service.ts'
-import type { Passage, Verdict } from '../support/watched-door.ts'
+import type { Verdict } from '../support/watched-door.ts'
 import { launchChromium } from './chromium.ts'
 import { showGallery } from './gallery.ts'
 import { servePage } from './page-server.ts'
@@ -227,12 +227,10 @@ describe('MediaAudio and MediaVideo', () => {
       () => look<number>('audio', 'readyState'),
       (state) => state >= 2,
     )
-    let refused: Passage | undefined
-    doors.bucket.guard = (passage) => {
-      if (refused || passage.method !== 'GET') return 'pass'
-      refused = passage
-      return 'spoil'
-    }
+    // A read that Chromium itself gives up, because of the jump, is not the one that has to be refused.
+    const refused = () => reads().some((read) => read.status === 403)
+    doors.bucket.reset()
+    doors.bucket.guard = ({ method }) => (method !== 'GET' || refused() ? 'pass' : 'spoil')
     // Far from what it has: it must ask for more, and is refused.
     await page.locator('audio').evaluate((audio) => {
       Reflect.set(audio, 'currentTime', 150)
@@ -244,7 +242,7 @@ describe('MediaAudio and MediaVideo', () => {
       () => look<number>('audio', 'currentTime'),
       (time) => time > 150.2,
     )
-    expect(refused?.status).toBe(403)
+    expect(refused()).toBe(true)
     expect(await look('audio', 'error')).toBeNull()
     expect(await look('audio', 'paused')).toBe(false)
   })
@@ -296,6 +294,11 @@ describe('MediaAudio and MediaVideo', () => {
       (state) => state >= 2,
     )
     expect(await look('video', 'videoWidth')).toBe(64)
+    await page.getByRole('button', { name: 'play the film' }).click()
+    await until(
+      () => look<number>('video', 'currentTime'),
+      (time) => time > 0.2,
+    )
     expect(reads()[0]?.status).toBe(403)
   })
 })

@@ -206,3 +206,39 @@ describe.each(mounts.slice(0, 2))('beside the handler in $name', ({ mount }) => 
     await mounted.close()
   })
 })
+
+describe('behind a body parser', () => {
+  const mistakes: readonly { readonly name: string; mount(): Promise<Mounted> }[] = [
+    {
+      name: 'Express',
+      mount: () => serve(express().use(express.json()).use('/api/media', toNodeListener(handler))),
+    },
+    {
+      name: 'Fastify',
+      async mount() {
+        const app = Fastify()
+        const listener = toNodeListener(handler)
+        app.all('/api/media/*', async (request, reply) => {
+          reply.hijack()
+          await listener(request.raw, reply.raw)
+        })
+        const url = await app.listen({ host: '127.0.0.1', port: 0 })
+        return { call: (path, init) => fetch(url + path, init), close: () => app.close() }
+      },
+    },
+  ]
+
+  it.each(mistakes)('of $name, the handler says what is wrong with the mount', async ({ mount }) => {
+    const mounted = await mount()
+    const headers = { cookie: 'session=ada', 'content-type': 'application/json' }
+    const body = JSON.stringify({ contentType: 'image/gif', size: gif.length })
+    const answer = await mounted.call('/api/media/v1/collections/media/uploads', { method: 'POST', headers, body })
+    expect([answer.status, await answer.json()]).toMatchObject([
+      500,
+      { code: 'invalid_setting', detail: expect.stringContaining('ahead of body parsers') },
+    ])
+    // What has no body is not concerned.
+    expect((await mounted.call('/api/media/v1/collections', { headers: { cookie: 'session=ada' } })).status).toBe(200)
+    await mounted.close()
+  })
+})

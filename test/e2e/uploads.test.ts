@@ -348,20 +348,27 @@ describe('an upload that its client leaves', () => {
     const page = new TextEncoder().encode('<html>')
     const wrong = await keepsake.upload('media', { contentType: 'image/gif', size: page.length })
     await send(wrong.upload, page)
+    const wrongParts = await keepsake.upload('media', { contentType: 'image/gif', size: 7 * mebibyte })
+    const text = new Uint8Array(7 * mebibyte).fill(32)
+    text.set(page)
+    await sendParts(wrongParts.upload, text)
     const half = await keepsake.upload('media', { contentType: 'image/gif', size: 7 * mebibyte })
     await sendParts(half.upload, gifOf(7 * mebibyte), [1])
     await later(25 * 3600)
     expect(await settled(never.asset.id)).toMatchObject({ state: 'failed', problem: { code: 'upload_incomplete' } })
-    expect(await settled(wrong.asset.id)).toMatchObject({ state: 'failed', problem: { code: 'content_type_refused' } })
+    for (const { asset } of [wrong, wrongParts]) {
+      expect(await settled(asset.id)).toMatchObject({ state: 'failed', problem: { code: 'content_type_refused' } })
+    }
     expect(await settled(half.asset.id)).toMatchObject({ state: 'failed', problem: { code: 'upload_incomplete' } })
     await until(
       async () => {
         const left: string[] = []
         for await (const { key } of parts.bucket.listMultipart()) left.push(key)
-        const head = await parts.bucket.head(wrong.asset.key ?? '')
-        return { left, head }
+        const keys = [wrong, wrongParts].map(({ asset }) => asset.key ?? '')
+        const heads = await Promise.all(keys.map((key) => parts.bucket.head(key)))
+        return { left, heads }
       },
-      ({ left, head }) => left.length === 0 && head === undefined,
+      ({ left, heads }) => left.length === 0 && heads.every((head) => head === undefined),
     )
   })
 

@@ -156,7 +156,8 @@ const help: Readonly<Record<ErrorCode, Help>> = {
     action: '`GET /v1/webhooks/deliveries` lists them.',
   },
   invalid_setting: {
-    meaning: 'A setting is missing or not valid. The server does not start with it.',
+    meaning:
+      'A setting is missing or not valid, and the server does not start with it; or a handler is mounted where it cannot work.',
     action: 'Change the setting that the message names to what it allows.',
   },
   data_folder_locked: {

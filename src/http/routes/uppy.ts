@@ -165,11 +165,16 @@ function uppyPartSize(size: number): number {
   return Math.max(multipartLimits.minPartSize, Math.ceil(size / multipartLimits.maxParts))
 }
 
-/** As the browser reaches it: a proxy that ends TLS says so. */
+/**
+ * As the browser reaches it. A proxy says so where it changes the host or ends TLS; a framework may know its own address
+ * alone, as Next does, whose requests are all for `localhost`, and then the header tells.
+ */
 function originOf(c: HttpContext): string {
   const url = new URL(c.req.url)
-  if (c.req.header('x-forwarded-proto') === 'https') url.protocol = 'https:'
-  return url.origin
+  const first = (name: string) => c.req.header(name)?.split(',', 1)[0]?.trim() ?? ''
+  const protocol = first('x-forwarded-proto') === 'https' ? 'https:' : url.protocol
+  const host = first('x-forwarded-host') || first('host') || url.host
+  return URL.parse(`${protocol}//${host}`)?.origin ?? url.origin
 }
 
 function secondsUntil(at: Date | undefined): number {

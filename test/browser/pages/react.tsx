@@ -43,8 +43,21 @@ function Uploads({ onStored }: { onStored: () => void }) {
   )
 }
 
+/** An app that controls the film keeps hold of it, in its state. */
+function Film({ asset }: { asset: Asset }) {
+  const [film, setFilm] = useState<HTMLVideoElement | null>(null)
+  return (
+    <>
+      <MediaVideo ref={setFilm} asset={asset} muted controls />
+      <button type="button" onClick={() => void film?.play()}>
+        play the film
+      </button>
+    </>
+  )
+}
+
 function Media({ asset }: { asset: Asset }) {
-  if (asset.kind === 'video') return <MediaVideo asset={asset} muted controls />
+  if (asset.kind === 'video') return <Film asset={asset} />
   if (asset.kind === 'audio') return <MediaAudio asset={asset.id} controls />
   return <MediaImage asset={asset.id} alt={asset.filename ?? ''} />
 }
