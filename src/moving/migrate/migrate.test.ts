@@ -153,6 +153,30 @@ describe.each(databases)('a move from a folder, on $name', ({ open }) => {
     expect(keys).toHaveLength(150)
   })
 
+  test('takes more files than a page holds, each once, and settles them side by side', async () => {
+    const names = Array.from({ length: 2300 }, (_, n) => `deep/${n % 7}/${n}.png`)
+    const folder = await folderOf(Object.fromEntries(names.map((name) => [name, picture(name, 200)])))
+    const { catalogue, parts, collection, stored } = await world(opened.database)
+    const settled: number[] = []
+    const watched = {
+      ...catalogue,
+      async cutOverMoveFiles(...request: Parameters<typeof catalogue.cutOverMoveFiles>) {
+        const files = await catalogue.cutOverMoveFiles(...request)
+        settled.push(files)
+        return files
+      },
+    }
+    const { counts } = await migrate({ ...parts, catalogue: watched }, new FolderSource(folder), { collection })
+    expect(counts.done.files).toBe(names.length)
+    expect(settled.reduce((sum, files) => sum + files, 0)).toBe(names.length)
+    expect(new Set((await stored()).map(({ sha256 }) => sha256)).size).toBe(names.length)
+    const { rows } = await opened.database.service.query(
+      "select count(*)::int as entries from keepsake.audit where collection = $1 and action = 'asset.stored'",
+      [collection.name],
+    )
+    expect(rows).toEqual([{ entries: names.length }])
+  }, 120_000)
+
   test('stops at the quota, and says which files found no room', async () => {
     const folder = await folderOf({ '1.png': picture('1'), '2.png': picture('2'), '3.png': picture('3') })
     const { run, catalogue } = await world(opened.database, { definition: { quota: 2500 } })
