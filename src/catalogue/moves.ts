@@ -98,6 +98,9 @@ export interface MoveQueries {
   /** Takes hold of a move for so many seconds, or holds it longer. Undefined while another runner holds it. */
   holdMove(id: string, runner: string, lease: number): Promise<Move | undefined>
 
+  /** Until when somebody holds it, as far as is known; null where nobody does. */
+  moveHeldUntil(id: string): Promise<Date | null>
+
   /** Lets go of it at once. */
   releaseMove(id: string, runner: string): Promise<void>
 
@@ -207,6 +210,7 @@ const copiedRow = z.strictObject({
   asset: z.string(),
   key: z.string().nullable(),
 })
+const untilRow = z.strictObject({ until: z.date().nullable() })
 const pathRow = z.strictObject({ path: z.string() })
 const countRow = z.strictObject({ state: z.enum(moveFileStates), files: safeInteger, bytes: safeInteger })
 
@@ -363,6 +367,10 @@ export function moveQueries(database: Database): MoveQueries {
       throw new KeepsakeError('catalogue_unavailable', 'Another process ends and begins this move. Try again.')
     },
     holdMove: (id, runner, lease) => one(holdText, [id, runner, lease]),
+    async moveHeldUntil(id) {
+      const rows = await run('select until from keepsake.moves where id = $1 and runner is not null', [id])
+      return parseRows(untilRow, rows)[0]?.until ?? null
+    },
     async releaseMove(id, runner) {
       await run(releaseText, [id, runner])
     },

@@ -188,14 +188,40 @@ describe.each(databases)('a move from a folder, on $name', ({ open }) => {
     expect(rows.map(({ bytes }) => Number(bytes))).toEqual([2000])
   })
 
-  test('two at once: one works, the other is told', async () => {
+  test('two at once: one works, the other is told; who died is waited for, and followed', async () => {
     const folder = await folderOf({ 'a.png': picture('a') })
     const { run, catalogue, collection } = await world(opened.database)
     const options = { match: null, map: null, keepKeys: false, owner: null, attributes: {} }
     const request = { id: newAssetId(), source: folder, collection: collection.name, options }
     await catalogue.openMove(request)
-    await catalogue.holdMove(request.id, randomUUID(), 60)
-    await expect(run(folder)).rejects.toMatchObject({ code: 'attempt_superseded' })
+    const other = randomUUID()
+    let isAlive = true
+    const live = async () => {
+      while (isAlive) {
+        await catalogue.holdMove(request.id, other, 3)
+        await systemClock.sleep(0.1)
+      }
+    }
+    await catalogue.holdMove(request.id, other, 3)
+    const life = live()
+    try {
+      await expect(run(folder)).rejects.toMatchObject({ code: 'attempt_superseded' })
+    } finally {
+      isAlive = false
+      await life
+    }
+    // Killed: it renews its hold no more.
+    expect((await run(folder)).move).toMatchObject({ id: request.id, stage: 'done' })
+  })
+
+  test('a wait for another process can be broken off', async () => {
+    const folder = await folderOf({ 'a.png': picture('a') })
+    const { run, catalogue, collection } = await world(opened.database)
+    const options = { match: null, map: null, keepKeys: false, owner: null, attributes: {} }
+    const request = { id: newAssetId(), source: folder, collection: collection.name, options }
+    await catalogue.openMove(request)
+    await catalogue.holdMove(request.id, randomUUID(), 600)
+    await expect(run(folder, { signal: AbortSignal.timeout(100) })).rejects.toMatchObject({ name: 'TimeoutError' })
   })
 
   test('other options than it was begun with are refused', async () => {

@@ -47,8 +47,9 @@ export type MigrateResult = {
   readonly odd: readonly Oddity[]
 }
 
-/** Seconds without a sign of life after which another process may take a move over. */
-const lease = 60
+/** Seconds without a sign of life after which another process may take a move over, and between such signs. */
+const lease = 30
+const beatEvery = 5
 /** Files a statement reads. */
 const page = 1000
 /** Batches on their way at a time: while one is put, the next is read. */
@@ -71,15 +72,12 @@ export async function migrate(parts: MoveParts, source: MoveSource, options: Mig
   const runner = randomUUID()
   const lost = new AbortController()
   const hold = async () => {
-    if (await catalogue.holdMove(move.id, runner, lease)) return
-    throw new KeepsakeError('attempt_superseded', `Another process is at work on the move of ${source.name}.`, {
-      details: { move: move.id },
-    })
+    if ((await catalogue.holdMove(move.id, runner, lease)) === undefined) throw superseded(move)
   }
-  await hold()
+  await takeHold(parts, move, () => catalogue.holdMove(move.id, runner, lease), options.signal)
   const signal = options.signal ? AbortSignal.any([options.signal, lost.signal]) : lost.signal
   // A move whose catalogue cannot be reached stops at its next statement anyway.
-  const beat = setInterval(() => hold().catch((error: unknown) => lost.abort(error)), (lease / 4) * 1000)
+  const beat = setInterval(() => hold().catch((error: unknown) => lost.abort(error)), beatEvery * 1000)
   const run: MoveRun = {
     parts,
     move,
@@ -99,6 +97,31 @@ export async function migrate(parts: MoveParts, source: MoveSource, options: Mig
     clearInterval(beat)
     await catalogue.releaseMove(move.id, runner).catch(() => {})
   }
+}
+
+/**
+ * Who was killed still holds a move until its lease is over: that is waited for. Who is alive renews it, and is left alone.
+ */
+async function takeHold(
+  { catalogue, clock }: Pick<MoveParts, 'catalogue' | 'clock'>,
+  move: Move,
+  hold: () => Promise<Move | undefined>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let known: Date | undefined
+  while ((await hold()) === undefined) {
+    const until = await catalogue.moveHeldUntil(move.id)
+    if (known && until && until > known) throw superseded(move)
+    known = until ?? known
+    await clock.sleep(1, signal)
+    signal?.throwIfAborted()
+  }
+}
+
+function superseded({ id, source }: Move): KeepsakeError {
+  return new KeepsakeError('attempt_superseded', `Another process is at work on the move of ${source}.`, {
+    details: { move: id },
+  })
 }
 
 async function openMove(
