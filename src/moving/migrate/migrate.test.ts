@@ -188,6 +188,37 @@ describe.each(databases)('a move from a folder, on $name', ({ open }) => {
     expect(rows.map(({ bytes }) => Number(bytes))).toEqual([2000])
   })
 
+  test('asks a store that says SlowDown for less, and loses no file over it', async () => {
+    const names = Array.from({ length: 150 }, (_, n) => `${n}.png`)
+    const folder = await folderOf(Object.fromEntries(names.map((name) => [name, picture(name, 200)])))
+    const inner = createMemoryStore()
+    let [underWay, most, refused] = [0, 0, 0]
+    const busy: ObjectStore['put'] = async (request) => {
+      underWay += 1
+      most = Math.max(most, underWay)
+      try {
+        await new Promise((resolve) => setImmediate(resolve))
+        if (underWay > 4) {
+          refused += 1
+          throw new KeepsakeError('store_unavailable', 'SlowDown', { retryable: true })
+        }
+        return await inner.put(request)
+      } finally {
+        underWay -= 1
+      }
+    }
+    const store = new Proxy(inner, {
+      get(target, name) {
+        const value: unknown = name === 'put' ? busy : Reflect.get(target, name, target)
+        return typeof value === 'function' && name !== 'put' ? value.bind(target) : value
+      },
+    })
+    const { run } = await world(opened.database, { store })
+    const { counts } = await run(folder)
+    expect([counts.done.files, counts.failed.files]).toEqual([names.length, 0])
+    expect([most <= 8, refused < names.length / 3]).toEqual([true, true])
+  })
+
   test('two at once: one works, the other is told; who died is waited for, and followed', async () => {
     const folder = await folderOf({ 'a.png': picture('a') })
     const { run, catalogue, collection } = await world(opened.database)
