@@ -9,7 +9,7 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
  *
  * For a process of our own only: a program that uses the library has its memory as it likes.
  */
-export function boundYoungGeneration(bytes = 16 * 1024 * 1024): void {
+export function boundYoungGeneration(bytes = 24 * 1024 * 1024): void {
   // While modules load nobody listens, and what they leave behind is there to stay: no growth until then.
   let grows = false
   setFlagsFromString('--semi-space-growth-factor=1')

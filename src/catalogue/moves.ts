@@ -98,6 +98,9 @@ export interface MoveQueries {
   /** Takes hold of a move for so many seconds, or holds it longer. Undefined while another runner holds it. */
   holdMove(id: string, runner: string, lease: number): Promise<Move | undefined>
 
+  /** Until when somebody holds it, as far as is known; null where nobody does. */
+  moveHeldUntil(id: string): Promise<Date | null>
+
   /** Lets go of it at once. */
   releaseMove(id: string, runner: string): Promise<void>
 
@@ -153,7 +156,7 @@ export interface MoveQueries {
 
   /**
    * verified -> done, so many at a time: their assets are stored from here on. `keep`: seconds until retention ends.
-   * Answers how many files it settled; 0 when there are no more.
+   * Answers how many files it settled; 0 when there are no more that no other call is about to settle.
    */
   cutOverMoveFiles(move: string, options: { readonly limit: number; readonly keep: number | null }): Promise<number>
 
@@ -207,6 +210,7 @@ const copiedRow = z.strictObject({
   asset: z.string(),
   key: z.string().nullable(),
 })
+const untilRow = z.strictObject({ until: z.date().nullable() })
 const pathRow = z.strictObject({ path: z.string() })
 const countRow = z.strictObject({ state: z.enum(moveFileStates), files: safeInteger, bytes: safeInteger })
 
@@ -279,8 +283,9 @@ select id, created_at from made`
 const placedText = `select ${assetColumnsOf('a')} from keepsake.move_files f join keepsake.assets a on a.id = f.asset
   where f.move = $1 and f.path = any($2::text[])`
 
-const copiedText = `update keepsake.move_files f set state = 'copied', etag = i.etag
-  from unnest($2::text[], $3::text[]) as i (path, etag) where f.move = $1 and f.path = i.path and (f.state = 'placed') is true`
+// By the paths themselves, so that the files of a move that are not in the batch are not looked at.
+const copiedText = `update keepsake.move_files f set state = 'copied', etag = ($3::text[])[array_position($2::text[], f.path::text)]
+  where f.move = $1 and f.path = any($2::text[]) and f.state = 'placed'`
 
 const copiedFilesText = `select f.path, f.size, f.sha256, f.etag, f.asset, a.key
   from keepsake.move_files f left join keepsake.assets a on a.id = f.asset
@@ -318,6 +323,7 @@ const retryText = `update keepsake.move_files set state = 'found', asset = null,
 const cutOverText = `
 with files as (
   select path, asset from keepsake.move_files where move = $1 and state = 'verified' order by path limit $2
+  for update skip locked
 ), stored as (
   update keepsake.assets a set state = 'stored', health = 'ok', counted = a.size, stored_at = keepsake.now(),
     expires_at = ${later('$3')}, until = null
@@ -361,6 +367,10 @@ export function moveQueries(database: Database): MoveQueries {
       throw new KeepsakeError('catalogue_unavailable', 'Another process ends and begins this move. Try again.')
     },
     holdMove: (id, runner, lease) => one(holdText, [id, runner, lease]),
+    async moveHeldUntil(id) {
+      const rows = await run('select until from keepsake.moves where id = $1 and runner is not null', [id])
+      return parseRows(untilRow, rows)[0]?.until ?? null
+    },
     async releaseMove(id, runner) {
       await run(releaseText, [id, runner])
     },

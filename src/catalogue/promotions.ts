@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type AssetRecord, isAssetId, type LocalPlace, type StorePlace } from '../media/index.ts'
 import { actorName } from './acting.ts'
 import type { Actor } from './catalogue.ts'
-import { assetColumns, assetColumnsOf, parseAsset, parseAssets, parseRows, safeInteger, storePlace } from './row.ts'
+import { assetColumns, parseAssets, parseRows, safeInteger, storePlace } from './row.ts'
 import type { Database } from './sql.ts'
 
 /** A stored asset in a local store, as a promotion reads it. */
@@ -26,16 +26,17 @@ export interface PromotionQueries {
   localAssets(place: LocalPlace, after: AssetRecord | undefined, limit: number): Promise<readonly AssetRecord[]>
 
   /**
-   * Before a byte is copied: the bucket's key is retired for now, so that a copy that nobody comes back to is removed.
-   * False where the fence does not hold.
+   * Before a byte is copied: the bucket's keys are retired for now, so that a copy that nobody comes back to is removed.
+   * Answers the ids of those for which the fence holds.
    */
-  beginPromotion(seen: LocalAsset): Promise<boolean>
+  beginPromotion(seen: readonly LocalAsset[]): Promise<ReadonlySet<string>>
 
   /**
-   * The copy is in the bucket, and right: the row says so, the bucket's key is watched no more, and the local one is, but
-   * not before `keepFor` seconds: links to it have been given.
+   * The copies are in the bucket, and right: the rows say so, the bucket's keys are watched no more, and the local ones
+   * are, but not before `keepFor` seconds: links to them have been given. Answers the ids of those that are the bucket's
+   * now.
    */
-  finishPromotion(seen: LocalAsset, keepFor: number, actor: Actor): Promise<AssetRecord | undefined>
+  finishPromotion(seen: readonly LocalAsset[], keepFor: number, actor: Actor): Promise<ReadonlySet<string>>
 
   /** Other places where a copy of an asset's object may lie, from a promotion. */
   copiesElsewhere(key: string, place: StorePlace): Promise<readonly StorePlace[]>
@@ -49,18 +50,25 @@ export function promotionQueries(database: Database): PromotionQueries {
   return {
     localAssets: async (place, after, limit) =>
       parseAssets(await rowsOf(listText, [place, limit, after?.storedAt ?? new Date(0), after?.id ?? zeroId])),
-    beginPromotion: async ({ id, key, store }) =>
-      isAssetId(id) && (await rowsOf(beginText, [id, key, store])).length > 0,
-    async finishPromotion({ id, key, store }, keepFor, actor) {
-      if (!isAssetId(id)) return undefined
-      return parseAsset(await rowsOf(finishText, [id, key, actorName(actor), actor.requestId ?? null, store, keepFor]))
-    },
+    beginPromotion: async (seen) => idsOf(await rowsOf(beginText, columnsOf(seen))),
+    finishPromotion: async (seen, keepFor, actor) =>
+      idsOf(await rowsOf(finishText, [...columnsOf(seen), actorName(actor), actor.requestId ?? null, keepFor])),
     copiesElsewhere: async (key, place) =>
       parseRows(placeRow, await rowsOf(copiesText, [key, place])).map(({ store }) => store),
     localFacts: async () => parseRows(factsRow, await rowsOf(factsText, [])),
   }
 }
 
+function columnsOf(seen: readonly LocalAsset[]) {
+  const known = seen.filter(({ id }) => isAssetId(id))
+  return [known.map(({ id }) => id), known.map(({ key }) => key), known.map(({ store }) => store)] as const
+}
+
+function idsOf(rows: readonly unknown[]): ReadonlySet<string> {
+  return new Set(parseRows(idRow, rows).map(({ id }) => id))
+}
+
+const idRow = z.strictObject({ id: z.string() })
 const zeroId = '00000000-0000-0000-0000-000000000000'
 const placeRow = z.strictObject({ store: storePlace })
 
@@ -69,27 +77,27 @@ select ${assetColumns} from keepsake.assets
 where store = $1 and store <> 'primary' and state = 'stored' and (stored_at, id) > ($3::timestamptz, $4::uuid)
 order by stored_at, id limit $2`
 
-// The row is locked, so that a begin that comes late cannot watch a key that became live meanwhile.
+// In the order of their ids, so that two statements that have several in common do not wait for each other in a circle.
+const seenRows = `
+  select a.id, a.key, a.store from keepsake.assets a
+  join unnest($1::uuid[], $2::text[], $3::text[]) as i (id, key, store) on i.id = a.id and i.key = a.key and i.store = a.store
+  where a.state = 'stored' and a.store <> 'primary' order by a.id for update of a`
+
+// The rows are locked, so that a begin that comes late cannot watch a key that became live meanwhile.
 const beginText = `
-with old as (
-  select id, key from keepsake.assets
-  where id = $1 and state = 'stored' and key = $2 and store = $3 and store <> 'primary' for update
-)
+with old as (${seenRows})
 insert into keepsake.retired_keys (key, store, asset) select key, 'primary', id from old
 on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at
-returning key`
+returning asset as id`
 
 // Without its watched key there was no begin, and whatever lies in the bucket is not this promotion's.
 const finishText = `
-with old as (
-  select id, key, store from keepsake.assets
-  where id = $1 and state = 'stored' and key = $2 and store = $5 and store <> 'primary' for update
-), watched as (
+with old as (${seenRows}), watched as (
   delete from keepsake.retired_keys r using old where r.key = old.key and r.store = 'primary' returning r.key
 ), changed as (
   update keepsake.assets a set store = 'primary', checked_at = keepsake.now()
   from old join watched on watched.key = old.key where a.id = old.id
-  returning ${assetColumnsOf('a')}
+  returning a.id, a.owner, a.collection, a.size
 ), retired as (
   insert into keepsake.retired_keys (key, store, asset, look_at)
   select old.key, old.store, old.id, keepsake.now() + make_interval(secs => $6::float8)
@@ -97,9 +105,9 @@ with old as (
   on conflict (key, store) do update set retired_at = excluded.retired_at, look_at = excluded.look_at
 ), audited as (
   insert into keepsake.audit (action, asset, owner, collection, actor, request_id, detail)
-  select 'asset.promoted', id, owner, collection, $3::text, $4::text, jsonb_build_object('size', size) from changed
+  select 'asset.promoted', id, owner, collection, $4::text, $5::text, jsonb_build_object('size', size) from changed
 )
-select ${assetColumns} from changed`
+select id from changed`
 
 const copiesText = 'select store from keepsake.retired_keys where key = $1 and store <> $2'
 

@@ -38,8 +38,9 @@ export class Pace {
 
   /** Runs work when there is room for it. */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#underWay >= this.allowed) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    this.#underWay += 1
+    // Whoever waits is counted by the one that lets it through, so that no more are let through than there is room for.
+    if (this.#underWay < this.allowed) this.#underWay += 1
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
     const begunAt = performance.now()
     try {
       const result = await work()
@@ -54,7 +55,10 @@ export class Pace {
       throw error
     } finally {
       this.#underWay -= 1
-      while (this.#waiting.length > 0 && this.#underWay < this.allowed) this.#waiting.shift()?.()
+      while (this.#waiting.length > 0 && this.#underWay < this.allowed) {
+        this.#underWay += 1
+        this.#waiting.shift()?.()
+      }
     }
   }
 

@@ -83,7 +83,9 @@ export class FaultProxy {
     const onward = request(
       { agent: this.#agent, host: '127.0.0.1', port: this.#target, method, path, headers },
       (answer) => {
-        outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+        // How long the server behind keeps its connections says nothing about ours (RFC 9110, section 7.6.1).
+        const { connection: _, 'keep-alive': __, ...endToEnd } = answer.headers
+        outgoing.writeHead(answer.statusCode ?? 502, endToEnd)
         answer.on('error', () => outgoing.destroy())
         answer.pipe(outgoing)
       },

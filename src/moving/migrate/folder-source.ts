@@ -1,12 +1,18 @@
 import { createHash, hash } from 'node:crypto'
-import type { BigIntStats } from 'node:fs'
-import { constants, type FileHandle, lstat, open, opendir, unlink } from 'node:fs/promises'
+import { type BigIntStats, close, closeSync, constants, fstatSync, open, read } from 'node:fs'
+import { lstat, opendir, unlink } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
+import { promisify } from 'node:util'
 import type { FoundFile } from '../../catalogue/index.ts'
 import type { Spooled } from '../../intake/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import { type Piece, Slabs } from './slabs.ts'
 import type { MoveSource, Oddity } from './source.ts'
+
+// Plain descriptors: a FileHandle costs a small file more than its bytes do.
+const openFile = promisify(open)
+const readFile = promisify(read)
+const closeFile = promisify(close)
 
 /** Bytes up to which a file is read whole. */
 const inMemory = 1024 * 1024
@@ -67,38 +73,47 @@ export class FolderSource implements MoveSource {
     if (file.size > maxBytes) {
       throw new KeepsakeError('content_too_large', `The file has ${file.size} bytes. Allowed are ${maxBytes}.`)
     }
-    const { handle, place } = await this.#open(file)
+    const { fd, place } = await this.#open(file)
+    if (file.size > inMemory) {
+      return largeFile(fd, place, file, signal).catch(async (error: unknown) => {
+        await closeFile(fd)
+        throw error
+      })
+    }
     try {
-      const held =
-        file.size <= inMemory
-          ? await wholeFile(handle, this.#slabs.take(file.size))
-          : await largeFile(handle, place, file, signal)
-      if (file.size <= inMemory) await handle.close()
-      return held
-    } catch (error) {
-      await handle.close().catch(() => {})
-      throw error
+      return await wholeFile(fd, this.#slabs.take(file.size))
+    } finally {
+      closeSync(fd)
     }
   }
 
   async peek(file: FoundFile, bytes: number): Promise<Uint8Array> {
-    const { handle } = await this.#open(file)
+    const { fd } = await this.#open(file)
     try {
       const head = Buffer.allocUnsafe(Math.min(bytes, file.size))
-      await fill(handle, head, 0)
+      await fill(fd, head, 0)
       return head
     } finally {
-      await handle.close()
+      closeSync(fd)
     }
   }
 
-  async #open(file: FoundFile): Promise<{ readonly handle: FileHandle; readonly place: string }> {
+  /**
+   * To open and to read may take their time, and are given to other threads. What a file that is open says of itself is
+   * known, and to close one that was only read changes nothing: handing these over would cost more than to do them.
+   */
+  async #open(file: FoundFile): Promise<{ readonly fd: number; readonly place: string }> {
     const place = this.#place(file.path)
-    const handle = await open(place, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
+    const fd = await openFile(place, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
       throw unreadable(error, 'the file')
     })
-    if (versionOf(await handle.stat({ bigint: true })) === file.version) return { handle, place }
-    await handle.close()
+    try {
+      if (versionOf(fstatSync(fd, { bigint: true })) === file.version) return { fd, place }
+    } catch (error) {
+      closeSync(fd)
+      throw unreadable(error, 'the file')
+    }
+    closeSync(fd)
     throw changed()
   }
 
@@ -126,8 +141,8 @@ function versionOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${size}-${mtimeNs}-${ctimeNs}`
 }
 
-async function wholeFile(handle: FileHandle, { bytes, release }: Piece): Promise<Spooled> {
-  await fill(handle, bytes, 0)
+async function wholeFile(fd: number, { bytes, release }: Piece): Promise<Spooled> {
+  await fill(fd, bytes, 0)
   return {
     size: bytes.byteLength,
     sha256: hash('sha256', bytes, 'hex'),
@@ -140,9 +155,9 @@ async function wholeFile(handle: FileHandle, { bytes, release }: Piece): Promise
 }
 
 /** Read twice, once for the hash and once to be sent: the second time it mostly comes from the system's cache. */
-async function largeFile(handle: FileHandle, place: string, file: FoundFile, signal: AbortSignal): Promise<Spooled> {
+async function largeFile(fd: number, place: string, file: FoundFile, signal: AbortSignal): Promise<Spooled> {
   const whole = createHash('sha256')
-  for await (const chunk of stream(handle, 0, file.size)) {
+  for await (const chunk of stream(fd, 0, file.size)) {
     signal.throwIfAborted()
     whole.update(chunk)
   }
@@ -151,30 +166,30 @@ async function largeFile(handle: FileHandle, place: string, file: FoundFile, sig
     sha256: whole.digest('hex'),
     path: place,
     bytes: undefined,
-    open: () => ({ read: (start, end) => stream(handle, start, end) }),
+    open: () => ({ read: (start, end) => stream(fd, start, end) }),
     read: async (offset, length) => {
       const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, file.size - offset)))
-      await fill(handle, bytes, offset)
+      await fill(fd, bytes, offset)
       return bytes
     },
-    dispose: () => handle.close(),
+    dispose: () => closeFile(fd),
   }
 }
 
 /** Through one block of memory: a chunk is good until the next one is asked for. */
-async function* stream(handle: FileHandle, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+async function* stream(fd: number, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
   const block = Buffer.allocUnsafeSlow(Math.min(blockSize, end - start))
   for (let at = start; at < end; ) {
     const part = block.subarray(0, Math.min(block.length, end - at))
-    await fill(handle, part, at)
+    await fill(fd, part, at)
     at += part.byteLength
     yield part
   }
 }
 
-async function fill(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+async function fill(fd: number, bytes: Uint8Array, offset: number): Promise<void> {
   for (let done = 0; done < bytes.byteLength; ) {
-    const { bytesRead } = await handle.read(bytes, done, bytes.byteLength - done, offset + done).catch((error) => {
+    const { bytesRead } = await readFile(fd, bytes, done, bytes.byteLength - done, offset + done).catch((error) => {
       throw unreadable(error, 'the file')
     })
     if (bytesRead === 0) throw changed()

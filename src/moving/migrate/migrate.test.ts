@@ -153,6 +153,30 @@ describe.each(databases)('a move from a folder, on $name', ({ open }) => {
     expect(keys).toHaveLength(150)
   })
 
+  test('takes more files than a page holds, each once, and settles them side by side', async () => {
+    const names = Array.from({ length: 2300 }, (_, n) => `deep/${n % 7}/${n}.png`)
+    const folder = await folderOf(Object.fromEntries(names.map((name) => [name, picture(name, 200)])))
+    const { catalogue, parts, collection, stored } = await world(opened.database)
+    const settled: number[] = []
+    const watched = {
+      ...catalogue,
+      async cutOverMoveFiles(...request: Parameters<typeof catalogue.cutOverMoveFiles>) {
+        const files = await catalogue.cutOverMoveFiles(...request)
+        settled.push(files)
+        return files
+      },
+    }
+    const { counts } = await migrate({ ...parts, catalogue: watched }, new FolderSource(folder), { collection })
+    expect(counts.done.files).toBe(names.length)
+    expect(settled.reduce((sum, files) => sum + files, 0)).toBe(names.length)
+    expect(new Set((await stored()).map(({ sha256 }) => sha256)).size).toBe(names.length)
+    const { rows } = await opened.database.service.query(
+      "select count(*)::int as entries from keepsake.audit where collection = $1 and action = 'asset.stored'",
+      [collection.name],
+    )
+    expect(rows).toEqual([{ entries: names.length }])
+  }, 120_000)
+
   test('stops at the quota, and says which files found no room', async () => {
     const folder = await folderOf({ '1.png': picture('1'), '2.png': picture('2'), '3.png': picture('3') })
     const { run, catalogue } = await world(opened.database, { definition: { quota: 2500 } })
@@ -164,14 +188,71 @@ describe.each(databases)('a move from a folder, on $name', ({ open }) => {
     expect(rows.map(({ bytes }) => Number(bytes))).toEqual([2000])
   })
 
-  test('two at once: one works, the other is told', async () => {
+  test('asks a store that says SlowDown for less, and loses no file over it', async () => {
+    const names = Array.from({ length: 150 }, (_, n) => `${n}.png`)
+    const folder = await folderOf(Object.fromEntries(names.map((name) => [name, picture(name, 200)])))
+    const inner = createMemoryStore()
+    let [underWay, most, refused] = [0, 0, 0]
+    const busy: ObjectStore['put'] = async (request) => {
+      underWay += 1
+      most = Math.max(most, underWay)
+      try {
+        await new Promise((resolve) => setImmediate(resolve))
+        if (underWay > 4) {
+          refused += 1
+          throw new KeepsakeError('store_unavailable', 'SlowDown', { retryable: true })
+        }
+        return await inner.put(request)
+      } finally {
+        underWay -= 1
+      }
+    }
+    const store = new Proxy(inner, {
+      get(target, name) {
+        const value: unknown = name === 'put' ? busy : Reflect.get(target, name, target)
+        return typeof value === 'function' && name !== 'put' ? value.bind(target) : value
+      },
+    })
+    const { run } = await world(opened.database, { store })
+    const { counts } = await run(folder)
+    expect([counts.done.files, counts.failed.files]).toEqual([names.length, 0])
+    expect([most <= 8, refused < names.length / 3]).toEqual([true, true])
+  })
+
+  test('two at once: one works, the other is told; who died is waited for, and followed', async () => {
     const folder = await folderOf({ 'a.png': picture('a') })
     const { run, catalogue, collection } = await world(opened.database)
     const options = { match: null, map: null, keepKeys: false, owner: null, attributes: {} }
     const request = { id: newAssetId(), source: folder, collection: collection.name, options }
     await catalogue.openMove(request)
-    await catalogue.holdMove(request.id, randomUUID(), 60)
-    await expect(run(folder)).rejects.toMatchObject({ code: 'attempt_superseded' })
+    const other = randomUUID()
+    let isAlive = true
+    const live = async () => {
+      while (isAlive) {
+        await catalogue.holdMove(request.id, other, 3)
+        await systemClock.sleep(0.1)
+      }
+    }
+    await catalogue.holdMove(request.id, other, 3)
+    const life = live()
+    try {
+      await expect(run(folder)).rejects.toMatchObject({ code: 'attempt_superseded' })
+    } finally {
+      isAlive = false
+      await life
+    }
+    // Killed: it renews its hold no more.
+    expect((await run(folder)).move).toMatchObject({ id: request.id, stage: 'done' })
+  })
+
+  test('a wait for another process can be broken off', async () => {
+    const folder = await folderOf({ 'a.png': picture('a') })
+    const { run, catalogue, collection } = await world(opened.database)
+    const options = { match: null, map: null, keepKeys: false, owner: null, attributes: {} }
+    const request = { id: newAssetId(), source: folder, collection: collection.name, options }
+    await catalogue.openMove(request)
+    await catalogue.holdMove(request.id, randomUUID(), 600)
+    await expect(run(folder, { signal: AbortSignal.timeout(100) })).rejects.toMatchObject({ name: 'TimeoutError' })
   })
 
   test('other options than it was begun with are refused', async () => {

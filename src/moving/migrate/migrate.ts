@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Move, MoveCounts, MoveFile, MoveFileState, MoveStage } from '../../catalogue/index.ts'
+import type { FoundFile, Move, MoveCounts, MoveFile, MoveFileState, MoveStage } from '../../catalogue/index.ts'
 import { type Collection, KeepsakeError, newAssetId } from '../../media/index.ts'
 import { Pace } from '../pace.ts'
 import { batches, copyBatch } from './copy.ts'
@@ -47,12 +47,15 @@ export type MigrateResult = {
   readonly odd: readonly Oddity[]
 }
 
-/** Seconds without a sign of life after which another process may take a move over. */
-const lease = 60
+/** Seconds without a sign of life after which another process may take a move over, and between such signs. */
+const lease = 30
+const beatEvery = 5
 /** Files a statement reads. */
 const page = 1000
 /** Batches on their way at a time: while one is put, the next is read. */
-const lanes = 3
+const copyLanes = 3
+/** Pages at a time of what mostly waits for the list, or the database: one is looked at while another is written down. */
+const pageLanes = 2
 
 /**
  * Takes existing media into a collection: takes stock of the source, copies, verifies, and only then lets the assets
@@ -69,15 +72,12 @@ export async function migrate(parts: MoveParts, source: MoveSource, options: Mig
   const runner = randomUUID()
   const lost = new AbortController()
   const hold = async () => {
-    if (await catalogue.holdMove(move.id, runner, lease)) return
-    throw new KeepsakeError('attempt_superseded', `Another process is at work on the move of ${source.name}.`, {
-      details: { move: move.id },
-    })
+    if ((await catalogue.holdMove(move.id, runner, lease)) === undefined) throw superseded(move)
   }
-  await hold()
+  await takeHold(parts, move, () => catalogue.holdMove(move.id, runner, lease), options.signal)
   const signal = options.signal ? AbortSignal.any([options.signal, lost.signal]) : lost.signal
   // A move whose catalogue cannot be reached stops at its next statement anyway.
-  const beat = setInterval(() => hold().catch((error: unknown) => lost.abort(error)), (lease / 4) * 1000)
+  const beat = setInterval(() => hold().catch((error: unknown) => lost.abort(error)), beatEvery * 1000)
   const run: MoveRun = {
     parts,
     move,
@@ -97,6 +97,31 @@ export async function migrate(parts: MoveParts, source: MoveSource, options: Mig
     clearInterval(beat)
     await catalogue.releaseMove(move.id, runner).catch(() => {})
   }
+}
+
+/**
+ * Who was killed still holds a move until its lease is over: that is waited for. Who is alive renews it, and is left alone.
+ */
+async function takeHold(
+  { catalogue, clock }: Pick<MoveParts, 'catalogue' | 'clock'>,
+  move: Move,
+  hold: () => Promise<Move | undefined>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let known: Date | undefined
+  while ((await hold()) === undefined) {
+    const until = await catalogue.moveHeldUntil(move.id)
+    if (known && until && until > known) throw superseded(move)
+    known = until ?? known
+    await clock.sleep(1, signal)
+    signal?.throwIfAborted()
+  }
+}
+
+function superseded({ id, source }: Move): KeepsakeError {
+  return new KeepsakeError('attempt_superseded', `Another process is at work on the move of ${source}.`, {
+    details: { move: id },
+  })
 }
 
 async function openMove(
@@ -153,18 +178,23 @@ async function runStages(run: MoveRun, runner: string, options: MigrateOptions):
   if (open > 0 || (failed.files > 0 && !options.skipFailed)) return result()
   await advance('cutover')
   run.progress.begin('cutover', await catalogue.countMoveFiles(move.id))
-  const settle = { limit: page, keep: run.collection.keep }
-  while ((await catalogue.cutOverMoveFiles(move.id, settle)) > 0) signal.throwIfAborted()
+  await cutOver(run)
   await advance('done')
   return result()
 }
 
 async function takeStock(run: MoveRun, odd: Oddity[]): Promise<void> {
   const { move, source, parts, signal, progress } = run
-  let files: { path: string; size: number; version: string }[] = []
+  let files: FoundFile[] = []
+  let noting = Promise.resolve()
+  // One page is written down while the next is found.
   const note = async () => {
-    if (files.length > 0) await parts.catalogue.addMoveFiles(move.id, files)
+    await noting
+    const found = files
     files = []
+    if (found.length > 0) noting = parts.catalogue.addMoveFiles(move.id, found)
+    // Whoever waits for it is told; until then nobody may be listening.
+    noting.catch(() => {})
   }
   const passedOver = (oddity: Oddity) => {
     if (odd.length < 100) odd.push(oddity)
@@ -175,42 +205,68 @@ async function takeStock(run: MoveRun, odd: Oddity[]): Promise<void> {
     if (files.length === page) await note()
   }
   await note()
+  await noting
 }
 
-async function verifyAll(run: MoveRun): Promise<void> {
-  let after = ''
-  for (;;) {
-    run.signal.throwIfAborted()
-    const files = await run.parts.catalogue.copiedFiles(run.move.id, after, page)
-    const last = files.at(-1)
-    if (last === undefined) return
-    after = last.path
-    await verifyPage(run, files)
+function verifyAll(run: MoveRun): Promise<void> {
+  const { catalogue } = run.parts
+  const pages = pagesOf((after) => catalogue.copiedFiles(run.move.id, after, page))
+  return inLanes(run, pageLanes, pages, (files) => verifyPage(run, files))
+}
+
+/** Each statement takes its own files, so that a second core of the database's has something to do. */
+async function cutOver({ parts, move, collection, signal }: MoveRun): Promise<void> {
+  const settle = { limit: page, keep: collection.keep }
+  const lane = async () => {
+    while ((await parts.catalogue.cutOverMoveFiles(move.id, settle)) > 0) signal.throwIfAborted()
   }
+  await allSettledThrow(Array.from({ length: pageLanes }, lane))
 }
 
 /** Every file in these states once, in batches, several batches at a time. */
-async function eachBatch(
+function eachBatch(
   run: MoveRun,
   states: readonly MoveFileState[],
   work: (files: readonly MoveFile[]) => Promise<void>,
 ): Promise<void> {
-  let after = ''
-  for (;;) {
-    run.signal.throwIfAborted()
-    const files = await run.parts.catalogue.moveFiles(run.move.id, states, after, page)
+  const { catalogue } = run.parts
+  const pages = pagesOf((after) => catalogue.moveFiles(run.move.id, states, after, page))
+  return inLanes(run, copyLanes, batchesOf(pages), work)
+}
+
+/** From page to page without a gap: the next one is read while batches of this one are still on their way. */
+async function* batchesOf(
+  pages: AsyncIterable<readonly MoveFile[]>,
+): AsyncGenerator<readonly MoveFile[], void, undefined> {
+  for await (const files of pages) yield* batches(files)
+}
+
+async function* pagesOf<T extends { readonly path: string }>(
+  read: (after: string) => Promise<readonly T[]>,
+): AsyncGenerator<readonly T[], void, undefined> {
+  for (let after = ''; ; ) {
+    const files = await read(after)
     const last = files.at(-1)
     if (last === undefined) return
     after = last.path
-    const queue = batches(files)
-    const lane = async () => {
-      for (const batch of queue) {
-        run.signal.throwIfAborted()
-        await work(batch)
-      }
-    }
-    await allSettledThrow(Array.from({ length: lanes }, lane))
+    yield files
   }
+}
+
+/** Several at work on one queue. The first error ends it, once what is under way has ended. */
+function inLanes<T>(
+  run: MoveRun,
+  lanes: number,
+  queue: AsyncGenerator<T, void, undefined>,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const lane = async () => {
+    for await (const item of queue) {
+      run.signal.throwIfAborted()
+      await work(item)
+    }
+  }
+  return allSettledThrow(Array.from({ length: lanes }, lane))
 }
 
 /** Waits for all of them, so that nobody works on behind the caller's back, then throws what the first threw. */

@@ -95,9 +95,25 @@ describe.each(databases)('what fell back, on $name', ({ open }) => {
     },
   )
 
+  it('goes on after a lost connection, and leaves a bucket that is down alone', async () => {
+    const assets = await Promise.all(Array.from({ length: 40 }, (_, n) => keep(`content ${n}`)))
+    let puts = 0
+    decide = ({ verb }) => (verb === 'put' && ++puts % 5 === 0 ? 'fail' : 'ok')
+    // Told of, since not everything was moved.
+    await expect(promoter.run()).rejects.toMatchObject({ code: 'store_unavailable' })
+    const places = await Promise.all(assets.map(placeOf))
+    expect(places.filter((it) => it === 'primary')).toHaveLength(32)
+    expect(await promoter.run().catch(() => promoter.run())).toMatchObject({ failed: 0 })
+    const asked = bucket.calls.length
+    await Promise.all(Array.from({ length: 40 }, (_, n) => keep(`more ${n}`)))
+    failing('put')
+    await expect(promoter.run()).rejects.toMatchObject({ code: 'store_unavailable' })
+    expect(bucket.calls.slice(asked).filter(({ verb }) => verb === 'put').length).toBeLessThanOrEqual(8)
+  })
+
   it('that is deleted on its way leaves a copy that the sweep removes', async () => {
     const asset = await keep()
-    expect(await catalogue.beginPromotion(asset)).toBe(true)
+    expect([...(await catalogue.beginPromotion([asset]))]).toEqual([asset.id])
     await bucket.put({
       key: asset.key,
       body: Buffer.from('x'),
@@ -106,7 +122,7 @@ describe.each(databases)('what fell back, on $name', ({ open }) => {
       contentType: 'image/png',
     })
     const deleting = await catalogue.beginDelete(asset.id, 30, service)
-    expect(await catalogue.finishPromotion(asset, 3900, system)).toBeUndefined()
+    expect((await catalogue.finishPromotion([asset], 3900, system)).size).toBe(0)
     expect(await dueKeys('primary')).toEqual([`primary ${asset.key}`])
     if (deleting) await finishDelete({ catalogue, stores }, deleting, service)
     expect(await disk.head(asset.key)).toBeUndefined()
@@ -118,15 +134,15 @@ describe.each(databases)('what fell back, on $name', ({ open }) => {
   it('is not watched again by a begin that comes late', async () => {
     const asset = await keep()
     await promoter.run()
-    expect(await catalogue.beginPromotion(asset)).toBe(false)
-    expect(await catalogue.finishPromotion(asset, 3900, system)).toBeUndefined()
+    expect((await catalogue.beginPromotion([asset])).size).toBe(0)
+    expect((await catalogue.finishPromotion([asset], 3900, system)).size).toBe(0)
     await moveClock(opened.single, 8 * 3600)
     expect(await dueKeys('primary')).toEqual([])
   })
 
   it('is not made live by an end without a begin', async () => {
     const asset = await keep()
-    expect(await catalogue.finishPromotion(asset, 3900, system)).toBeUndefined()
+    expect((await catalogue.finishPromotion([asset], 3900, system)).size).toBe(0)
     expect(await placeOf(asset)).toBe(place)
   })
 

@@ -4,8 +4,9 @@ import { factsFromObject } from '../../intake/index.ts'
 import type { Logger } from '../../logger.ts'
 import { type AssetRecord, type Collection, KeepsakeError } from '../../media/index.ts'
 import { isStoreFailure, type LocalStore, type ObjectBody, type ObjectStore, type Stores } from '../../stores/index.ts'
-import { eachOf } from '../each-of.ts'
 import { objectOf, requireWhole } from '../stored-object.ts'
+import { rising } from './rising.ts'
+import { Together } from './together.ts'
 
 export type PromotionParts = {
   readonly catalogue: Catalogue
@@ -33,21 +34,26 @@ export type PromotionOptions = {
   readonly onProgress?: (progress: PromotionProgress) => void
 }
 
+/** How the bucket does: copies in a row that it failed, and what the last of them met. */
+type Bucket = { troubles: number; last: unknown }
+
 const system: Actor = { role: 'system' }
 const page = 100
-/** A bucket that is just back is not to be run over. */
-const atOnce = 8
+/** A bucket that is just back is not to be run over: each copy that went well lets one more in. */
+const atOnce = { start: 8, most: 32 }
 /** Seconds that the local copy outlives its promotion: as long as a link to it may live, and a little more. */
 const keepFor = 3600 + 300
 /** Bytes that are read at once; more is read piece by piece, as the bucket takes it. */
 const largestInMemory = 1024 * 1024
+/** Copies in a row that may meet a failing bucket before a run ends: one lost connection is no outage. */
+const mostTroubles = 3
 /** Seconds after which what failed by itself is tried again. */
 const putOffFor = 60
 
 /**
  * Moves what fell back to the bucket: watch the bucket's key, copy create-only with the hash checked, then the row says
- * so, in one fenced statement. A crash anywhere costs the copy alone, and the next run goes on. One process has a local
- * store, so one runs this for it; several who ask in that process wait for one run.
+ * so, in one fenced statement for those that come together. A crash anywhere costs the copy alone, and the next run goes
+ * on. One process has a local store, so one runs this for it; several who ask in that process wait for one run.
  */
 export class Promoter {
   readonly #parts: PromotionParts
@@ -72,43 +78,68 @@ export class Promoter {
   }
 
   async #run({ signal, onProgress }: PromotionOptions): Promise<PromotionResult> {
-    const { catalogue, stores, clock } = this.#parts
+    const { catalogue, stores } = this.#parts
     const done = { promoted: 0, bytes: 0, gone: 0, failed: 0 }
     const { local } = stores
     if (local === null) return done
+    const finishing = new Together(page, (seen: readonly AssetRecord[]) =>
+      catalogue.finishPromotion(seen, keepFor, system),
+    )
+    const bucket: Bucket = { troubles: 0, last: undefined }
+    const one = async (asset: AssetRecord) => {
+      if (signal?.aborted) return
+      try {
+        await this.#one(asset, local, finishing, bucket, done, signal)
+      } catch (error) {
+        bucket.last = error
+        bucket.troubles += 1
+        if (signal?.aborted || !isStoreFailure(error) || bucket.troubles >= mostTroubles) throw error
+      }
+      onProgress?.({ ...done })
+    }
+    await rising(this.#begun(local, done, signal), atOnce, one)
+    // What met it still waits, for the next run.
+    if (bucket.last !== undefined) throw bucket.last
+    return done
+  }
+
+  /** What there is to promote, oldest first, each under a watched key. */
+  async *#begun(
+    local: LocalStore,
+    done: { gone: number },
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<AssetRecord, void, undefined> {
+    const { catalogue, clock } = this.#parts
     for (let after: AssetRecord | undefined; !signal?.aborted; ) {
       const found = await catalogue.localAssets(local.place, after, page)
       after = found.at(-1)
-      if (after === undefined) return done
-      await eachOf(found, atOnce, async (asset) => {
-        if (signal?.aborted || (this.#putOff.get(asset.id) ?? 0) > clock.now().getTime()) return
-        await this.#one(asset, local, done, signal)
-        onProgress?.({ ...done })
-      })
+      if (after === undefined) return
+      const due = found.filter(({ id }) => (this.#putOff.get(id) ?? 0) <= clock.now().getTime())
+      if (due.length === 0) continue
+      const begun = await catalogue.beginPromotion(due)
+      done.gone += due.length - begun.size
+      yield* due.filter(({ id }) => begun.has(id))
     }
-    return done
   }
 
   async #one(
     asset: AssetRecord,
     local: LocalStore,
+    finishing: Together<AssetRecord, ReadonlySet<string>>,
+    bucket: Bucket,
     done: { promoted: number; bytes: number; gone: number; failed: number },
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { catalogue, clock, logger } = this.#parts
+    const { clock, logger } = this.#parts
     try {
-      if (!(await catalogue.beginPromotion(asset))) {
-        done.gone += 1
-        return
-      }
       await this.#copy(asset, local.store, signal)
-      const promoted = await catalogue.finishPromotion(asset, keepFor, system)
+      bucket.troubles = 0
+      const promoted = await finishing.run(asset)
       this.#putOff.delete(asset.id)
-      if (promoted === undefined) done.gone += 1
-      else {
+      if (promoted.has(asset.id)) {
         done.promoted += 1
         done.bytes += asset.size ?? 0
-      }
+      } else done.gone += 1
     } catch (error) {
       const problem = KeepsakeError.from(error)
       const ofBucket = isStoreFailure(problem) || problem.code === 'store_denied'
