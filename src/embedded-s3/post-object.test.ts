@@ -62,6 +62,13 @@ function submit(fields: Readonly<Record<string, string>>, file: string | Buffer,
   return send(server, { method: 'POST', path: `/${BUCKET}`, headers, body })
 }
 
+/** Conditions that allow every key, and types that begin so. */
+const anyType = (prefix: string) => [
+  { bucket: BUCKET },
+  ['starts-with', '$key', ''],
+  ['starts-with', '$Content-Type', prefix],
+]
+
 const head = (Key: string) => s3.send(new HeadObjectCommand({ Bucket: BUCKET, Key }))
 
 describe('uploads by form', () => {
@@ -136,6 +143,16 @@ describe('uploads by form', () => {
     ],
     ['no signature', { tamper: { 'x-amz-signature': '' } }, '400 InvalidArgument'],
     ['no key', { fields: { key: '' } }, '400 InvalidArgument'],
+    [
+      'a line break in a header to be',
+      { fields: { 'Content-Type': 'text/plain\r\nx-more: 1' }, conditions: anyType('') },
+      '400 InvalidArgument',
+    ],
+    [
+      'a list of types of which one is not allowed',
+      { fields: { 'Content-Type': 'image/png, text/html' }, conditions: anyType('image/') },
+      '403 AccessDenied',
+    ],
     ['a condition of no form', { conditions: [['between', '$key', 'x']] }, '400 InvalidPolicyDocument'],
     [
       'what is not done',

@@ -245,7 +245,12 @@ export class S3Server {
       if (status !== 204 && status !== 304) headers['content-length'] ??= '0'
       response.writeHead(status, headers).end()
     } else {
-      response.writeHead(status, headers)
+      try {
+        response.writeHead(status, headers)
+      } catch (error) {
+        body.object.close()
+        throw error
+      }
       await sendSection(response, body)
     }
   }
