@@ -149,8 +149,12 @@ export class Payload {
     const claim = this.#claim
     if (this.#checksum === undefined) return {}
     if (claim === undefined) return { [this.#compute ?? '']: this.#checksum.digest().toString('base64') }
+    const trailers = this.#decoder?.trailers ?? new Map<string, string>()
     const name = `x-amz-checksum-${claim.algorithm}`
-    const given = claim.value ?? this.#decoder?.trailers.get(name)
+    // A trailer that was not announced is a claim that nobody would look at.
+    const announced = claim.value === undefined ? 1 : 0
+    if (trailers.size > announced) throw new S3Error('MalformedTrailerError')
+    const given = claim.value ?? trailers.get(name)
     if (given === undefined) throw new S3Error('MalformedTrailerError')
     requireChecksumForm(claim.algorithm, given)
     const computed = this.#checksum.digest().toString('base64')

@@ -326,6 +326,16 @@ describe('aws-chunked bodies', () => {
       '400 MalformedTrailerError',
       { sizes: [1], trailer: sum('a'), spoil: (wire) => wire.replace(/x-amz-checksum[\s\S]*/, '\r\n') },
     ],
+    [
+      'a trailer that was not announced',
+      '400 MalformedTrailerError',
+      {
+        sizes: [1],
+        trailer: sum('a'),
+        kind: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+        spoil: () => `1\r\na\r\n0\r\nx-amz-checksum-crc32:${sum('a')}\r\nx-amz-checksum-sha1:no\r\n\r\n`,
+      },
+    ],
     ['the end left out', '400 IncompleteBody', { sizes: [9000], spoil: (wire) => wire.slice(0, 9050) }],
     ['a length that is not true', '400 IncompleteBody', { sizes: [9000], decoded: 9001 }],
     ['a small chunk in the middle', '403 InvalidChunkSizeError', { sizes: [10, 10] }],
