@@ -404,6 +404,14 @@ describe('never a 500 for bad input', () => {
     expect(await call(server, raw)).toMatchObject({ status: 400, code: 'MalformedXML' })
   })
 
+  test('a list of deletions by nobody is not even asked for, where no policy could allow it', async () => {
+    const headers = { host: 'h', connection: 'close', 'content-length': '20000000', expect: '100-continue' }
+    const heard = await converse((socket) =>
+      socket.write(headText({ method: 'POST', path: `/${BUCKET}?delete`, headers })),
+    )
+    expect(heard).toMatch(/^HTTP\/1.1 403 [\s\S]*AccessDenied/)
+  })
+
   test('any bytes as a request', async () => {
     await fc.assert(
       fc.asyncProperty(
