@@ -28,7 +28,12 @@ type Statement = {
   readonly conditions: readonly Condition[]
 }
 
-type Condition = { readonly key: string; readonly holds: (value: string | undefined) => boolean }
+type Condition = {
+  readonly key: string
+  readonly holds: (value: string | undefined) => boolean
+  /** Lets in no more than a few fixed addresses. */
+  readonly narrows: boolean
+}
 
 const Texts = z.union([z.string().transform((one) => [one]), z.array(z.string()).min(1)])
 const Values = z.union([
@@ -79,11 +84,13 @@ export function evaluate(policy: BucketPolicy, request: AccessRequest): Verdict 
   return verdict
 }
 
-/** Whether a policy lets anybody in: https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html */
+/**
+ * Whether a policy lets anybody in. Of what can be asked for here only the sender's address makes a statement not public;
+ * anybody can write a Referer. https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+ */
 export function isPublic(policy: BucketPolicy): boolean {
-  const narrowing = new Set(['aws:sourceip', 'aws:referer'])
   return policy.statements.some(
-    ({ effect, conditions }) => effect === 'Allow' && !conditions.some(({ key }) => narrowing.has(key)),
+    ({ effect, conditions }) => effect === 'Allow' && !conditions.some(({ narrows }) => narrows),
   )
 }
 
@@ -176,7 +183,7 @@ function condition(operator: string, name: string, wanted: readonly string[]): C
   if (!KEYS.test(key)) throw new S3Error('NotImplemented', `The condition key ${name} is not evaluated here.`)
   if (operator === 'Null') {
     const absent = wanted.some((value) => lower(value) === 'true')
-    return { key, holds: (value) => (value === undefined) === absent }
+    return { key, holds: (value) => (value === undefined) === absent, narrows: false }
   }
   const ifExists = operator.endsWith('IfExists')
   const plain = ifExists ? operator.slice(0, -'IfExists'.length) : operator
@@ -190,7 +197,14 @@ function condition(operator: string, name: string, wanted: readonly string[]): C
     key,
     // "If the key … is not present, the values don't match"; for a negated operator that means that it holds.
     holds: (value) => (value === undefined ? negated || ifExists : test(value, wanted) !== negated),
+    narrows: key === 'aws:sourceip' && operator === 'IpAddress' && wanted.every(isNarrow),
   }
+}
+
+/** "Values broader than /8 for IPv4 and /32 for IPv6" are public. */
+function isNarrow(network: string): boolean {
+  const [address = '', bits] = network.split('/')
+  return bits === undefined || Number(bits) >= (isIP(address) === 4 ? 8 : 32)
 }
 
 function requireNetwork(network: string): void {

@@ -13,6 +13,7 @@ import {
   GetBucketLifecycleConfigurationCommand,
   GetBucketOwnershipControlsCommand,
   GetBucketPolicyCommand,
+  GetBucketPolicyStatusCommand,
   GetBucketTaggingCommand,
   GetBucketVersioningCommand,
   GetObjectCommand,
@@ -237,6 +238,27 @@ describe('policies', () => {
       BlockPublicPolicy: false,
       RestrictPublicBuckets: true,
     })
+  })
+
+  test.each([
+    [{ IpAddress: { 'aws:SourceIp': ['127.0.0.1/32', '10.0.0.0/8', '2001:db8::/32'] } }, false],
+    [{ IpAddress: { 'aws:SourceIp': '126.0.0.0/7' } }, true],
+    [{ IpAddress: { 'aws:SourceIp': ['127.0.0.1', '::/1'] } }, true],
+    [{ IpAddressIfExists: { 'aws:SourceIp': '127.0.0.1' } }, true],
+    [{ NotIpAddress: { 'aws:SourceIp': '10.0.0.1' } }, true],
+    [{ Null: { 'aws:SourceIp': 'false' } }, true],
+    [{ StringLike: { 'aws:Referer': 'https://a.test/*' } }, true],
+  ])('allowing on %j is public: %j', async (Condition, isPublic) => {
+    const Bucket = await newBucket()
+    await put(Bucket, 'k')
+    const Statement = { Effect: 'Allow', Principal: '*', Action: 's3:GetObject', Resource: `arn:aws:s3:::${Bucket}/*` }
+    expect(await failure(policy(Bucket, { ...Statement, Condition }))).toBe(isPublic ? '403 AccessDenied' : 'no error')
+    // Public access is blocked, as it is for every new bucket; what is not public is not blocked.
+    expect(await anonymous(`/${Bucket}/k`)).toBe(isPublic ? 403 : 200)
+    await s3.send(new DeletePublicAccessBlockCommand({ Bucket }))
+    await policy(Bucket, { ...Statement, Condition })
+    const { PolicyStatus } = await s3.send(new GetBucketPolicyStatusCommand({ Bucket }))
+    expect(PolicyStatus?.IsPublic).toBe(isPublic)
   })
 
   test('anybody may read what lies under an open prefix, unless a policy denies it', async () => {
