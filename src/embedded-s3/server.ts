@@ -173,9 +173,9 @@ export class S3Server {
       ownerId: this.#ownerId,
       bucketDefaults: this.#bucketDefaults,
       payload: (maxSize, options) => new Payload(request, authentication, reader, maxSize, options),
-      authorize: (action, target) => {
+      authorize: (action, target, asked = request) => {
         const { bucket, key } = request
-        this.#access.require(action, { identity, bucket, key, ...target }, request)
+        this.#access.require(action, { identity, bucket, key, ...target }, asked)
       },
     }
   }
