@@ -58,6 +58,8 @@ export type Operation = {
   readonly withoutBucket?: boolean
   /** Takes a body. Without, the signed hash must be that of an empty one. */
   readonly takesBody?: boolean
+  /** Goes over bytes that are here already, however many; answers in XML. See {@link SlowAnswer}. */
+  readonly takesLong?: boolean
   readonly handle: (context: Context) => Promise<Reply> | Reply
 }
 
