@@ -1,3 +1,5 @@
+import { readdir, truncate } from 'node:fs/promises'
+import path from 'node:path'
 import {
   CreateBucketCommand,
   CreateMultipartUploadCommand,
@@ -432,6 +434,30 @@ describe('lifecycle rules run', () => {
     clock += 2 * DAY
     await own.runLifecycle()
     expect(await keys()).toEqual(['kept'])
+  })
+
+  test('a start runs them, and a damaged object holds up nothing else', async () => {
+    clock = Date.UTC(2026, 0, 1, 12)
+    const dir = await bench.folder()
+    const now = () => clock
+    const before = await bench.start({ dir, now, buckets: ['first', 'second'] })
+    const client = sdk(before)
+    for (const Bucket of ['first', 'second']) {
+      await client.send(new PutObjectCommand({ Bucket, Key: 'large', Body: 'x'.repeat(200_000) }))
+      await client.send(new PutObjectCommand({ Bucket, Key: 'small', Body: 'x' }))
+      const Rules = [{ ID: 'a', Status: 'Enabled' as const, Filter: { Prefix: '' }, Expiration: { Days: 1 } }]
+      await client.send(new PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration: { Rules } }))
+    }
+    await before.close()
+    const objects = path.join(dir, 'buckets', 'first', 'objects')
+    const [folder = ''] = await readdir(objects)
+    const [file = ''] = await readdir(path.join(objects, folder))
+    await truncate(path.join(objects, folder, file), 100_000)
+    clock += 3 * DAY
+    const after = sdk(await bench.start({ dir, now, buckets: [] }))
+    const keys = async (Bucket: string) => (await after.send(new ListObjectsV2Command({ Bucket }))).KeyCount
+    await expect.poll(() => keys('second')).toBe(0)
+    expect(await keys('first')).toBe(1)
   })
 
   test('an object tells when it goes, by the rule that comes first', async () => {
