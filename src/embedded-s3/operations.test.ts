@@ -287,7 +287,8 @@ describe('listing and buckets', () => {
     expect(await failure(s3.send(new PutObjectCommand({ Bucket: 'nowhere', Key: 'k', Body: 'x' })))).toBe(
       '404 NoSuchBucket',
     )
-    expect(await failure(s3.send(new CreateBucketCommand({ Bucket: 'UPPER' })))).toBe('400 InvalidBucketName')
+    for (const Bucket of ['UPPER', 'xn--kept', 'sthree-kept', 'kept-s3alias', 'kept.mrap'])
+      expect(await failure(s3.send(new CreateBucketCommand({ Bucket })))).toBe('400 InvalidBucketName')
   })
 
   test('another region', async () => {
