@@ -269,10 +269,15 @@ function isBase64(text: string, bytes: number): boolean {
 
 /** The bytes announced; undefined only for HTTP's own chunked coding, whose end is known when it comes. */
 function declaredSize(request: S3Request, streaming: boolean): number | undefined {
+  const coding = request.headers.get('transfer-encoding')?.toLowerCase()
+  // "A server that receives a request message with a transfer coding it does not understand SHOULD respond with 501."
+  if (coding !== undefined && coding !== 'chunked') {
+    throw new S3Error('NotImplemented', undefined, { Header: 'transfer-encoding' })
+  }
   const name = streaming ? 'x-amz-decoded-content-length' : 'content-length'
   const text = headerValue(request, name)
   if (text === undefined) {
-    if (!streaming && request.headers.has('transfer-encoding')) return undefined
+    if (!streaming && coding !== undefined) return undefined
     throw new S3Error('MissingContentLength')
   }
   if (!/^\d{1,15}$/.test(text)) throw new S3Error('InvalidArgument', `${name} must be a number of bytes.`)

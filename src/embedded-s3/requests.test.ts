@@ -113,6 +113,15 @@ describe('bodies', () => {
     expect((await call(server, { path: object('chunks') })).body.toString()).toBe('in pieces')
   })
 
+  test('in another transfer coding are not', async () => {
+    const request = signed(server, { method: 'PUT', path: object('gzip'), body: 'in pieces' })
+    const headers = { ...request.headers, 'transfer-encoding': 'gzip, chunked', connection: 'close' }
+    const heard = await converse((socket) => {
+      socket.write(`${headText({ ...request, headers })}9\r\nin pieces\r\n0\r\n\r\n`)
+    })
+    expect(heard).toMatch(/^HTTP\/1.1 501 [\s\S]*NotImplemented/)
+  })
+
   test('above 5 GiB are refused before a byte is sent', async () => {
     const length = String(5 * 1024 ** 3 + 1)
     const request = signed(server, {
