@@ -2,6 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 import type { Identity } from './authentication.ts'
 import { S3Error } from './errors.ts'
+import { kindsOf, type ResourceKind } from './policy-actions.ts'
 
 /**
  * Bucket policies. What is not evaluated here is refused when the policy is put: a deny that does nothing would be worse
@@ -69,7 +70,17 @@ export function parsePolicy(document: string, bucket: string): BucketPolicy {
     const issue = parsed.error.issues[0]
     throw new S3Error('MalformedPolicy', `Invalid policy syntax at ${issue?.path.join('.') ?? ''}: ${issue?.message}`)
   }
-  return { statements: parsed.data.Statement.map((form) => statement(form, bucket)) }
+  const { Version, Statement: forms } = parsed.data
+  // `${aws:username}` and its like, which a policy of the earlier version takes for plain text.
+  if (Version === '2012-10-17' && forms.some(hasVariables)) {
+    throw new S3Error('NotImplemented', 'Variables in policies are not evaluated here.')
+  }
+  return { statements: forms.map((form) => statement(form, bucket)) }
+}
+
+function hasVariables({ Resource = [], NotResource = [], Condition = {} }: z.infer<typeof StatementForm>): boolean {
+  const values = Object.values(Condition).flatMap((keys) => Object.values(keys).flat())
+  return [...Resource, ...NotResource, ...values].some((text) => text.includes('${'))
 }
 
 /** "An explicit deny in any policy overrides any allows." */
@@ -108,8 +119,13 @@ function statement(form: z.infer<typeof StatementForm>, bucket: string): Stateme
     }
   }
   for (const action of [...(form.Action ?? []), ...(form.NotAction ?? [])]) {
-    if (action !== '*' && !/^s3:[A-Za-z*?]+$/i.test(action)) {
-      throw new S3Error('MalformedPolicy', 'Policy has invalid action')
+    const one = pattern(action, true)
+    const kinds = kindsOf((known) => one.test(known))
+    if (kinds.size === 0) throw new S3Error('MalformedPolicy', `Policy has invalid action: ${action}`)
+    // What is not named has no kind to be held against.
+    const isApplied = form.NotResource !== undefined || form.Resource?.some((resource) => isOfKind(resource, kinds))
+    if (form.Action !== undefined && !isApplied) {
+      throw new S3Error('MalformedPolicy', `Action does not apply to any resource(s) in statement: ${action}`)
     }
   }
   return {
@@ -120,6 +136,12 @@ function statement(form: z.infer<typeof StatementForm>, bucket: string): Stateme
       Object.entries(keys).map(([key, values]) => condition(operator, key, values)),
     ),
   }
+}
+
+/** A name without a slash is a bucket's, unless a star in it may stand for one. */
+function isOfKind(resource: string, kinds: ReadonlySet<ResourceKind>): boolean {
+  if (resource.includes('/')) return kinds.has('object')
+  return kinds.has('bucket') || resource.includes('*')
 }
 
 function either(

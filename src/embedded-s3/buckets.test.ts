@@ -350,6 +350,12 @@ describe('policies', () => {
       [{ ...deny, Effect: 'Perhaps' }, '400 MalformedPolicy'],
       [{ ...deny, Resource: 'arn:aws:s3:::other/*' }, '400 MalformedPolicy'],
       [{ ...deny, Action: 'ec2:RunInstances' }, '400 MalformedPolicy'],
+      [{ ...deny, Action: ['s3:GetObject', 's3:GetObjekt'] }, '400 MalformedPolicy'],
+      [{ ...deny, Action: undefined, NotAction: 's3:GetObjekt' }, '400 MalformedPolicy'],
+      [{ ...deny, Action: 's3:ListBucket' }, '400 MalformedPolicy'],
+      [{ ...deny, Resource: `arn:aws:s3:::${Bucket}`, Action: 's3:PutObject' }, '400 MalformedPolicy'],
+      [{ ...deny, Resource: `arn:aws:s3:::${Bucket}/\${aws:username}/*` }, '501 NotImplemented'],
+      [{ ...deny, Condition: { StringLike: { 'aws:Referer': `\${aws:x}` } } }, '501 NotImplemented'],
       [{ ...deny, Principal: { AWS: 'arn:aws:iam::123456789012:root' } }, '400 MalformedPolicy'],
       [{ ...deny, Condition: { IpAddress: { 'aws:SourceIp': '10.0.0.0/99' } } }, '400 MalformedPolicy'],
       [{ ...deny, Condition: { StringEquals: { 'aws:PrincipalOrgID': 'o-1' } } }, '501 NotImplemented'],
@@ -357,6 +363,13 @@ describe('policies', () => {
     ]
     for (const [statement, outcome] of refusals) expect(await failure(policy(Bucket, statement))).toBe(outcome)
     expect(await failure(s3.send(new PutBucketPolicyCommand({ Bucket, Policy: 'no' })))).toBe('400 MalformedPolicy')
+    const both = [`arn:aws:s3:::${Bucket}`, `arn:aws:s3:::${Bucket}/*`]
+    for (const statement of [
+      { ...deny, Action: ['s3:ListBucket', 's3:getobject'], Resource: both },
+      { ...deny, Action: 's3:List*', Resource: `arn:aws:s3:::${Bucket}*` },
+      { ...deny, Action: 's3:ListBucket', Resource: undefined, NotResource: `${both[0]}/x` },
+    ])
+      expect(await failure(policy(Bucket, statement))).toBe('no error')
   })
 })
 
