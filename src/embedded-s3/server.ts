@@ -232,9 +232,12 @@ export class S3Server {
         ? error
         : new S3Error(error instanceof BucketGoneError ? 'NoSuchBucket' : 'InternalError')
     const resource = (incoming.url ?? '').split('?', 1)[0] ?? ''
+    // A HEAD has no document to say it in, and it is what clients ask for a bucket's region with.
+    const { Region: region } = known.details
+    const headers = { 'content-type': 'application/xml', ...known.headers }
     return {
       status: known.status,
-      headers: { 'content-type': 'application/xml', ...known.headers },
+      headers: region === undefined ? headers : { ...headers, 'x-amz-bucket-region': region },
       body: errorXml(known, resource, requestId, this.#hostId),
     }
   }
