@@ -12,10 +12,10 @@ import type { KeepsakeParts } from './compose.ts'
 import type { EmbeddedS3Config, FallbackConfig, ReplicaConfig, ResolvedConfig, S3Config } from './config/index.ts'
 import { type DataFolder, openDataFolder, preferredPort } from './data-folder/index.ts'
 import type { BucketPlace } from './doctor/index.ts'
-import { type EmbeddedS3, startEmbeddedS3 } from './embedded-s3/index.ts'
+import { type EmbeddedS3, type RequestInfo, startEmbeddedS3 } from './embedded-s3/index.ts'
 import { createGuardedFetch, createGuardedPost } from './intake/index.ts'
 import { createJobs } from './jobs/index.ts'
-import type { Logger } from './logger.ts'
+import { type Logger, silentLogger } from './logger.ts'
 import { KeepsakeError, publicPrefixes } from './media/index.ts'
 import { openCdn } from './open-cdn.ts'
 import { fallbackBucket, openLocalStore } from './open-fallback.ts'
@@ -72,9 +72,9 @@ export async function openParts(config: ResolvedConfig, logger: Logger): Promise
     })
     opened(post, () => post.close())
     const webhooks = { post, endpoints: parseEndpoints(config.webhooks.endpoints.map(revealed), post) }
-    const { store, place, open, publicUrl } = await openStore(config.objectStore, config, folder, closers)
+    const { store, place, open, publicUrl } = await openStore(config.objectStore, config, folder, closers, logger)
     opened(store, () => store.close())
-    const local = fallback && (await openFallback(fallback, config, folder, closers))
+    const local = fallback && (await openFallback(fallback, config, folder, closers, logger))
     if (local) opened(local.store, () => local.store.close())
     const replica = config.replica && (await openReplica(config.replica))
     if (replica) opened(replica, () => replica.close())
@@ -163,10 +163,11 @@ async function openStore(
   config: ResolvedConfig,
   folder: DataFolder,
   closers: (() => Promise<unknown>)[],
+  logger: Logger,
 ): Promise<OpenedStore> {
   if (store.kind === 's3') return openBucket(store, config.fallback === null ? {} : impatient)
   const credentials = await folder.embeddedS3Credentials()
-  const server = await startStore(store, config, folder, credentials)
+  const server = await startStore(store, config, folder, credentials, mainPlace, logger)
   closers.push(() => server.close())
   const { bucket, publicEndpoint } = store
   const endpoint = `http://${reachable(config.http.host)}:${server.port}`
@@ -189,10 +190,11 @@ async function openFallback(
   config: ResolvedConfig,
   folder: DataFolder,
   closers: (() => Promise<unknown>)[],
+  logger: Logger,
 ): Promise<LocalStore> {
   const { port, publicEndpoint, minFree } = fallback
   const credentials = await folder.embeddedS3Credentials()
-  const server = await startStore({ port, bucket: fallbackBucket }, config, folder, credentials, fallbackPlace)
+  const server = await startStore({ port, bucket: fallbackBucket }, config, folder, credentials, fallbackPlace, logger)
   closers.push(() => server.close())
   const endpoint = `http://${reachable(config.http.host)}:${server.port}`
   return openLocalStore({ server, endpoint, publicEndpoint, credentials, dir: folder.path(fallbackPlace.dir), minFree })
@@ -268,6 +270,7 @@ export async function startStore(
   folder: DataFolder,
   credentials: { accessKeyId: string; secretAccessKey: string },
   place: typeof mainPlace | typeof fallbackPlace = mainPlace,
+  logger: Logger = silentLogger,
 ): Promise<EmbeddedS3> {
   const { host } = config.http
   const port = store.port ?? (await preferredPort(await folder.recall(place.portName, z.int()), host))
@@ -279,6 +282,9 @@ export async function startStore(
     origins: config.http.corsOrigins,
     // What fell back is read by signed links alone.
     publicPrefixes: place === mainPlace ? publicPrefixes(config.collections.values()) : [],
+    onRequest({ status, error, operation, requestId }: RequestInfo) {
+      if (status === 500) logger.error({ err: error, operation, requestId }, 'The embedded S3 failed at a request.')
+    },
   }
   const server = await startEmbeddedS3({ ...options, port })
     .catch((error: unknown) => {

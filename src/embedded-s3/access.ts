@@ -1,4 +1,4 @@
-import { type BucketPolicy, evaluate, parsePolicy } from './bucket-policy.ts'
+import { type BucketPolicy, evaluate, isPublic, parsePolicy } from './bucket-policy.ts'
 import { S3Error } from './errors.ts'
 import { RESPONSE_OVERRIDES } from './object-headers.ts'
 import type { AccessTarget } from './operation.ts'
@@ -43,14 +43,16 @@ export class Access {
     if (owns && ALWAYS_OWNERS.has(action)) return
     const resource = `arn:aws:s3:::${bucket}${key === '' ? '' : `/${key}`}`
     const condition = (name: string) => this.#condition(name, { identity, bucket, key }, request)
-    const verdict = evaluate(this.#policy(settings.policy, bucket), { identity, action, resource, condition })
+    const policy = this.#policy(settings.policy, bucket)
+    const verdict = evaluate(policy, { identity, action, resource, condition })
     if (verdict === 'deny') {
       throw new S3Error('AccessDenied', 'Access Denied: an explicit deny in the bucket policy applies to this request.')
     }
     if (owns) return
     if (!isOpen) {
       const block = settings.publicAccessBlock
-      const restricted = block !== undefined && parsePublicAccessBlock(block).RestrictPublicBuckets
+      // "Restricts access to … a bucket with a public policy": one for a few addresses goes on holding.
+      const restricted = block !== undefined && parsePublicAccessBlock(block).RestrictPublicBuckets && isPublic(policy)
       if (verdict === 'silent' || restricted) throw new S3Error('AccessDenied')
     }
     if (action === 's3:GetObject') refuseOverrides(request)
@@ -82,7 +84,8 @@ export class Access {
     if (name === 'aws:principaltype') return identity === 'owner' ? 'Account' : 'Anonymous'
     if (name === 's3:authtype') {
       if (identity === 'anonymous') return undefined
-      return request.headers.has('authorization') ? 'REST-HEADER' : 'REST-QUERY-STRING'
+      if (request.headers.has('authorization')) return 'REST-HEADER'
+      return request.hoisted.has('x-amz-signature') ? 'REST-QUERY-STRING' : 'POST'
     }
     if (name === 's3:signatureversion') return identity === 'anonymous' ? undefined : 'AWS4-HMAC-SHA256'
     if (name.startsWith('s3:x-amz-')) return headerValue(request, name.slice('s3:'.length))

@@ -98,6 +98,8 @@ describe('a signature in the header', () => {
   test('tells which region is right', async () => {
     const { body } = await call(server, { path, region: 'eu-west-1' })
     expect(body.toString()).toContain('<Region>us-east-1</Region>')
+    const { status, headers } = await call(server, { method: 'HEAD', path: `/${BUCKET}`, region: 'eu-west-1' })
+    expect([status, headers['x-amz-bucket-region']]).toEqual([400, 'us-east-1'])
   })
 
   test('is refused with a document that never shows the secret or the object', async () => {

@@ -2,6 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 import type { Identity } from './authentication.ts'
 import { S3Error } from './errors.ts'
+import { kindsOf, type ResourceKind } from './policy-actions.ts'
 
 /**
  * Bucket policies. What is not evaluated here is refused when the policy is put: a deny that does nothing would be worse
@@ -28,7 +29,12 @@ type Statement = {
   readonly conditions: readonly Condition[]
 }
 
-type Condition = { readonly key: string; readonly holds: (value: string | undefined) => boolean }
+type Condition = {
+  readonly key: string
+  readonly holds: (value: string | undefined) => boolean
+  /** Lets in no more than a few fixed addresses. */
+  readonly narrows: boolean
+}
 
 const Texts = z.union([z.string().transform((one) => [one]), z.array(z.string()).min(1)])
 const Values = z.union([
@@ -64,7 +70,17 @@ export function parsePolicy(document: string, bucket: string): BucketPolicy {
     const issue = parsed.error.issues[0]
     throw new S3Error('MalformedPolicy', `Invalid policy syntax at ${issue?.path.join('.') ?? ''}: ${issue?.message}`)
   }
-  return { statements: parsed.data.Statement.map((form) => statement(form, bucket)) }
+  const { Version, Statement: forms } = parsed.data
+  // `${aws:username}` and its like, which a policy of the earlier version takes for plain text.
+  if (Version === '2012-10-17' && forms.some(hasVariables)) {
+    throw new S3Error('NotImplemented', 'Variables in policies are not evaluated here.')
+  }
+  return { statements: forms.map((form) => statement(form, bucket)) }
+}
+
+function hasVariables({ Resource = [], NotResource = [], Condition = {} }: z.infer<typeof StatementForm>): boolean {
+  const values = Object.values(Condition).flatMap((keys) => Object.values(keys).flat())
+  return [...Resource, ...NotResource, ...values].some((text) => text.includes('${'))
 }
 
 /** "An explicit deny in any policy overrides any allows." */
@@ -79,11 +95,13 @@ export function evaluate(policy: BucketPolicy, request: AccessRequest): Verdict 
   return verdict
 }
 
-/** Whether a policy lets anybody in: https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html */
+/**
+ * Whether a policy lets anybody in. Of what can be asked for here only the sender's address makes a statement not public;
+ * anybody can write a Referer. https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+ */
 export function isPublic(policy: BucketPolicy): boolean {
-  const narrowing = new Set(['aws:sourceip', 'aws:referer'])
   return policy.statements.some(
-    ({ effect, conditions }) => effect === 'Allow' && !conditions.some(({ key }) => narrowing.has(key)),
+    ({ effect, conditions }) => effect === 'Allow' && !conditions.some(({ narrows }) => narrows),
   )
 }
 
@@ -101,8 +119,13 @@ function statement(form: z.infer<typeof StatementForm>, bucket: string): Stateme
     }
   }
   for (const action of [...(form.Action ?? []), ...(form.NotAction ?? [])]) {
-    if (action !== '*' && !/^s3:[A-Za-z*?]+$/i.test(action)) {
-      throw new S3Error('MalformedPolicy', 'Policy has invalid action')
+    const one = pattern(action, true)
+    const kinds = kindsOf((known) => one.test(known))
+    if (kinds.size === 0) throw new S3Error('MalformedPolicy', `Policy has invalid action: ${action}`)
+    // What is not named has no kind to be held against.
+    const isApplied = form.NotResource !== undefined || form.Resource?.some((resource) => isOfKind(resource, kinds))
+    if (form.Action !== undefined && !isApplied) {
+      throw new S3Error('MalformedPolicy', `Action does not apply to any resource(s) in statement: ${action}`)
     }
   }
   return {
@@ -113,6 +136,12 @@ function statement(form: z.infer<typeof StatementForm>, bucket: string): Stateme
       Object.entries(keys).map(([key, values]) => condition(operator, key, values)),
     ),
   }
+}
+
+/** A name without a slash is a bucket's, unless a star in it may stand for one. */
+function isOfKind(resource: string, kinds: ReadonlySet<ResourceKind>): boolean {
+  if (resource.includes('/')) return kinds.has('object')
+  return kinds.has('bucket') || resource.includes('*')
 }
 
 function either(
@@ -176,7 +205,7 @@ function condition(operator: string, name: string, wanted: readonly string[]): C
   if (!KEYS.test(key)) throw new S3Error('NotImplemented', `The condition key ${name} is not evaluated here.`)
   if (operator === 'Null') {
     const absent = wanted.some((value) => lower(value) === 'true')
-    return { key, holds: (value) => (value === undefined) === absent }
+    return { key, holds: (value) => (value === undefined) === absent, narrows: false }
   }
   const ifExists = operator.endsWith('IfExists')
   const plain = ifExists ? operator.slice(0, -'IfExists'.length) : operator
@@ -190,7 +219,14 @@ function condition(operator: string, name: string, wanted: readonly string[]): C
     key,
     // "If the key … is not present, the values don't match"; for a negated operator that means that it holds.
     holds: (value) => (value === undefined ? negated || ifExists : test(value, wanted) !== negated),
+    narrows: key === 'aws:sourceip' && operator === 'IpAddress' && wanted.every(isNarrow),
   }
+}
+
+/** "Values broader than /8 for IPv4 and /32 for IPv6" are public. */
+function isNarrow(network: string): boolean {
+  const [address = '', bits] = network.split('/')
+  return bits === undefined || Number(bits) >= (isIP(address) === 4 ? 8 : 32)
 }
 
 function requireNetwork(network: string): void {

@@ -1,3 +1,5 @@
+import { readdir, truncate } from 'node:fs/promises'
+import path from 'node:path'
 import {
   CreateBucketCommand,
   CreateMultipartUploadCommand,
@@ -13,6 +15,7 @@ import {
   GetBucketLifecycleConfigurationCommand,
   GetBucketOwnershipControlsCommand,
   GetBucketPolicyCommand,
+  GetBucketPolicyStatusCommand,
   GetBucketTaggingCommand,
   GetBucketVersioningCommand,
   GetObjectCommand,
@@ -239,6 +242,27 @@ describe('policies', () => {
     })
   })
 
+  test.each([
+    [{ IpAddress: { 'aws:SourceIp': ['127.0.0.1/32', '10.0.0.0/8', '2001:db8::/32'] } }, false],
+    [{ IpAddress: { 'aws:SourceIp': '126.0.0.0/7' } }, true],
+    [{ IpAddress: { 'aws:SourceIp': ['127.0.0.1', '::/1'] } }, true],
+    [{ IpAddressIfExists: { 'aws:SourceIp': '127.0.0.1' } }, true],
+    [{ NotIpAddress: { 'aws:SourceIp': '10.0.0.1' } }, true],
+    [{ Null: { 'aws:SourceIp': 'false' } }, true],
+    [{ StringLike: { 'aws:Referer': 'https://a.test/*' } }, true],
+  ])('allowing on %j is public: %j', async (Condition, isPublic) => {
+    const Bucket = await newBucket()
+    await put(Bucket, 'k')
+    const Statement = { Effect: 'Allow', Principal: '*', Action: 's3:GetObject', Resource: `arn:aws:s3:::${Bucket}/*` }
+    expect(await failure(policy(Bucket, { ...Statement, Condition }))).toBe(isPublic ? '403 AccessDenied' : 'no error')
+    // Public access is blocked, as it is for every new bucket; what is not public is not blocked.
+    expect(await anonymous(`/${Bucket}/k`)).toBe(isPublic ? 403 : 200)
+    await s3.send(new DeletePublicAccessBlockCommand({ Bucket }))
+    await policy(Bucket, { ...Statement, Condition })
+    const { PolicyStatus } = await s3.send(new GetBucketPolicyStatusCommand({ Bucket }))
+    expect(PolicyStatus?.IsPublic).toBe(isPublic)
+  })
+
   test('anybody may read what lies under an open prefix, unless a policy denies it', async () => {
     const open = await bench.start({ publicPrefixes: ['open/'] })
     const owner = sdk(open)
@@ -326,6 +350,12 @@ describe('policies', () => {
       [{ ...deny, Effect: 'Perhaps' }, '400 MalformedPolicy'],
       [{ ...deny, Resource: 'arn:aws:s3:::other/*' }, '400 MalformedPolicy'],
       [{ ...deny, Action: 'ec2:RunInstances' }, '400 MalformedPolicy'],
+      [{ ...deny, Action: ['s3:GetObject', 's3:GetObjekt'] }, '400 MalformedPolicy'],
+      [{ ...deny, Action: undefined, NotAction: 's3:GetObjekt' }, '400 MalformedPolicy'],
+      [{ ...deny, Action: 's3:ListBucket' }, '400 MalformedPolicy'],
+      [{ ...deny, Resource: `arn:aws:s3:::${Bucket}`, Action: 's3:PutObject' }, '400 MalformedPolicy'],
+      [{ ...deny, Resource: `arn:aws:s3:::${Bucket}/\${aws:username}/*` }, '501 NotImplemented'],
+      [{ ...deny, Condition: { StringLike: { 'aws:Referer': `\${aws:x}` } } }, '501 NotImplemented'],
       [{ ...deny, Principal: { AWS: 'arn:aws:iam::123456789012:root' } }, '400 MalformedPolicy'],
       [{ ...deny, Condition: { IpAddress: { 'aws:SourceIp': '10.0.0.0/99' } } }, '400 MalformedPolicy'],
       [{ ...deny, Condition: { StringEquals: { 'aws:PrincipalOrgID': 'o-1' } } }, '501 NotImplemented'],
@@ -333,6 +363,13 @@ describe('policies', () => {
     ]
     for (const [statement, outcome] of refusals) expect(await failure(policy(Bucket, statement))).toBe(outcome)
     expect(await failure(s3.send(new PutBucketPolicyCommand({ Bucket, Policy: 'no' })))).toBe('400 MalformedPolicy')
+    const both = [`arn:aws:s3:::${Bucket}`, `arn:aws:s3:::${Bucket}/*`]
+    for (const statement of [
+      { ...deny, Action: ['s3:ListBucket', 's3:getobject'], Resource: both },
+      { ...deny, Action: 's3:List*', Resource: `arn:aws:s3:::${Bucket}*` },
+      { ...deny, Action: 's3:ListBucket', Resource: undefined, NotResource: `${both[0]}/x` },
+    ])
+      expect(await failure(policy(Bucket, statement))).toBe('no error')
   })
 })
 
@@ -410,6 +447,30 @@ describe('lifecycle rules run', () => {
     clock += 2 * DAY
     await own.runLifecycle()
     expect(await keys()).toEqual(['kept'])
+  })
+
+  test('a start runs them, and a damaged object holds up nothing else', async () => {
+    clock = Date.UTC(2026, 0, 1, 12)
+    const dir = await bench.folder()
+    const now = () => clock
+    const before = await bench.start({ dir, now, buckets: ['first', 'second'] })
+    const client = sdk(before)
+    for (const Bucket of ['first', 'second']) {
+      await client.send(new PutObjectCommand({ Bucket, Key: 'large', Body: 'x'.repeat(200_000) }))
+      await client.send(new PutObjectCommand({ Bucket, Key: 'small', Body: 'x' }))
+      const Rules = [{ ID: 'a', Status: 'Enabled' as const, Filter: { Prefix: '' }, Expiration: { Days: 1 } }]
+      await client.send(new PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration: { Rules } }))
+    }
+    await before.close()
+    const objects = path.join(dir, 'buckets', 'first', 'objects')
+    const [folder = ''] = await readdir(objects)
+    const [file = ''] = await readdir(path.join(objects, folder))
+    await truncate(path.join(objects, folder, file), 100_000)
+    clock += 3 * DAY
+    const after = sdk(await bench.start({ dir, now, buckets: [] }))
+    const keys = async (Bucket: string) => (await after.send(new ListObjectsV2Command({ Bucket }))).KeyCount
+    await expect.poll(() => keys('second')).toBe(0)
+    expect(await keys('first')).toBe(1)
   })
 
   test('an object tells when it goes, by the rule that comes first', async () => {

@@ -1,4 +1,4 @@
-import { element } from './xml.ts'
+import { element, XML_DECLARATION } from './xml.ts'
 
 /**
  * Every error this server answers with: S3's own code, its HTTP status and its usual sentence.
@@ -111,7 +111,7 @@ export class S3Error extends Error {
 export function errorXml(error: S3Error, resource: string, requestId: string, hostId: string): string {
   const details = Object.entries(error.details).map(([name, value]) => element(name, value))
   return (
-    '<?xml version="1.0" encoding="UTF-8"?>\n<Error>' +
+    `${XML_DECLARATION}<Error>` +
     element('Code', error.code) +
     element('Message', error.message) +
     details.join('') +

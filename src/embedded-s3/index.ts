@@ -56,7 +56,10 @@ export type EmbeddedS3 = {
   readonly url: string
   readonly port: number
   readonly region: string
-  /** Does now what lifecycle rules ask for, which is done each hour in any case. */
+  /**
+   * Does now what lifecycle rules ask for, which is done at the start and each hour in any case. Rejects with the first
+   * failure, when all else has been done.
+   */
   runLifecycle(): Promise<void>
   /** Finishes requests under way, at most `timeoutMs` (default 10,000), and lets go of the folder. */
   close(options?: { readonly timeoutMs?: number }): Promise<void>

@@ -22,7 +22,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedS3 } from './index.ts'
-import { Bench, BUCKET, failure, sdk } from './testing/test-kit.ts'
+import { Bench, BUCKET, call, failure, sdk } from './testing/test-kit.ts'
 
 const bench = new Bench()
 let dir: string
@@ -261,6 +261,23 @@ describe('copies', () => {
     }
     await complete(upload, [{ PartNumber: 1, ETag: copied.CopyPartResult?.ETag }])
     expect((await get('from parts')).toString()).toBe('2345')
+  })
+
+  test('that take longer than a connection may be idle are waited for, with blanks, as on AWS', async () => {
+    const folder = await bench.folder()
+    const before = await bench.start({ dir: folder })
+    const body = Buffer.alloc(160_000_000, 'long')
+    await call(before, { method: 'PUT', path: `/${BUCKET}/large`, body })
+    await before.close()
+    // A blank each 100 ms. Its MD5 alone takes longer.
+    const impatient = await bench.start({ dir: folder, idleTimeoutMs: 300 })
+    const headers = { 'x-amz-copy-source': `${BUCKET}/large` }
+    const answer = await call(impatient, { method: 'PUT', path: `/${BUCKET}/copied`, headers })
+    expect(answer.status).toBe(200)
+    expect(answer.headers).toMatchObject({ 'content-type': 'application/xml', 'transfer-encoding': 'chunked' })
+    expect(answer.body.toString()).toMatch(/^<\?xml [^>]*>\n *<CopyObjectResult [\s\S]*<\/CopyObjectResult>$/)
+    const { headers: copied } = await call(impatient, { method: 'HEAD', path: `/${BUCKET}/copied` })
+    expect([copied.etag, copied['content-length']]).toEqual([`"${md5(body).toString('hex')}"`, String(body.length)])
   })
 
   test('deleting on a condition', async () => {

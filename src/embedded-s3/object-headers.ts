@@ -50,8 +50,12 @@ export function storedHeaders(request: S3Request): Pick<ObjectRecord, 'headers' 
   for (const name of STORED) {
     const raw = request.headers.get(name)
     if (raw === undefined) continue
-    const value = name === 'content-encoding' ? withoutAwsChunked(raw) : raw
-    if (value !== '') headers[name] = headerText(name, value)
+    const value = headerText(name, name === 'content-encoding' ? withoutAwsChunked(raw) : raw)
+    // A form's field can hold what no header may, and would make the object one that cannot be answered.
+    if (FORBIDDEN.test(value)) {
+      throw new S3Error('InvalidArgument', 'A header cannot hold control characters.', { ArgumentName: name })
+    }
+    if (value !== '') headers[name] = value
   }
   headers['content-type'] ??= 'binary/octet-stream'
   return { headers, metadata: userMetadata(request), tags: tagsHeader(request) }

@@ -15,8 +15,11 @@ export type Context = {
   readonly ownerId: string
   /** The request's body, for operations that take one; at most `maxSize` bytes. */
   payload(maxSize: number, options?: PayloadOptions): Payload
-  /** Throws AccessDenied when the sender may not do `action` (`s3:…`), to what the request names or to something else. */
-  authorize(action: string, target?: Partial<AccessTarget>): void
+  /**
+   * Throws AccessDenied when the sender may not do `action` (`s3:…`), to what the request names or to something else.
+   * `asked` is what policies' conditions look at, where that is not the request as it came.
+   */
+  authorize(action: string, target?: Partial<AccessTarget>, asked?: S3Request): void
   /** Milliseconds since 1970. */
   now(): number
   /** What a new bucket is configured with. */
@@ -55,6 +58,8 @@ export type Operation = {
   readonly withoutBucket?: boolean
   /** Takes a body. Without, the signed hash must be that of an empty one. */
   readonly takesBody?: boolean
+  /** Goes over bytes that are here already, however many; answers in XML. See {@link SlowAnswer}. */
+  readonly takesLong?: boolean
   readonly handle: (context: Context) => Promise<Reply> | Reply
 }
 

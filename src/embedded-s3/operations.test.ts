@@ -287,7 +287,8 @@ describe('listing and buckets', () => {
     expect(await failure(s3.send(new PutObjectCommand({ Bucket: 'nowhere', Key: 'k', Body: 'x' })))).toBe(
       '404 NoSuchBucket',
     )
-    expect(await failure(s3.send(new CreateBucketCommand({ Bucket: 'UPPER' })))).toBe('400 InvalidBucketName')
+    for (const Bucket of ['UPPER', 'xn--kept', 'sthree-kept', 'kept-s3alias', 'kept.mrap'])
+      expect(await failure(s3.send(new CreateBucketCommand({ Bucket })))).toBe('400 InvalidBucketName')
   })
 
   test('another region', async () => {
@@ -329,10 +330,18 @@ describe('listing and buckets', () => {
     await refused(put('conditional put', 'x', { IfNoneMatch: '"abc"' }))
     await put('aes', 'x', { ServerSideEncryption: 'AES256' })
     for (const name of ['logging', 'replication', 'website', 'neverheard']) {
-      const tamper = { path: `/${BUCKET}?${name}` }
-      const raw = await call(server, { path: `/${BUCKET}`, query: { [name]: '' }, tamper })
+      for (const query of [name, `${name}=`]) {
+        const tamper = { path: `/${BUCKET}?${query}` }
+        const raw = await call(server, { path: `/${BUCKET}`, query: { [name]: '' }, tamper })
+        expect([raw.status, raw.code]).toEqual([501, 'NotImplemented'])
+        expect(raw.body.toString()).toMatch(new RegExp(`<Message>[^<]*: ${name}</Message>`))
+      }
+    }
+    for (const method of ['PUT', 'DELETE']) {
+      const raw = await call(server, { method, path: `/${BUCKET}/plain`, query: { neverheard: '' } })
       expect([raw.status, raw.code]).toEqual([501, 'NotImplemented'])
     }
+    expect(await text('plain')).toBe('x')
   })
 
   test('requests are told of, without keys or secrets', async () => {

@@ -149,8 +149,12 @@ export class Payload {
     const claim = this.#claim
     if (this.#checksum === undefined) return {}
     if (claim === undefined) return { [this.#compute ?? '']: this.#checksum.digest().toString('base64') }
+    const trailers = this.#decoder?.trailers ?? new Map<string, string>()
     const name = `x-amz-checksum-${claim.algorithm}`
-    const given = claim.value ?? this.#decoder?.trailers.get(name)
+    // A trailer that was not announced is a claim that nobody would look at.
+    const announced = claim.value === undefined ? 1 : 0
+    if (trailers.size > announced) throw new S3Error('MalformedTrailerError')
+    const given = claim.value ?? trailers.get(name)
     if (given === undefined) throw new S3Error('MalformedTrailerError')
     requireChecksumForm(claim.algorithm, given)
     const computed = this.#checksum.digest().toString('base64')
@@ -265,10 +269,15 @@ function isBase64(text: string, bytes: number): boolean {
 
 /** The bytes announced; undefined only for HTTP's own chunked coding, whose end is known when it comes. */
 function declaredSize(request: S3Request, streaming: boolean): number | undefined {
+  const coding = request.headers.get('transfer-encoding')?.toLowerCase()
+  // "A server that receives a request message with a transfer coding it does not understand SHOULD respond with 501."
+  if (coding !== undefined && coding !== 'chunked') {
+    throw new S3Error('NotImplemented', undefined, { Header: 'transfer-encoding' })
+  }
   const name = streaming ? 'x-amz-decoded-content-length' : 'content-length'
   const text = headerValue(request, name)
   if (text === undefined) {
-    if (!streaming && request.headers.has('transfer-encoding')) return undefined
+    if (!streaming && coding !== undefined) return undefined
     throw new S3Error('MissingContentLength')
   }
   if (!/^\d{1,15}$/.test(text)) throw new S3Error('InvalidArgument', `${name} must be a number of bytes.`)

@@ -1,5 +1,11 @@
 import { createHmac } from 'node:crypto'
-import { GetObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import {
+  DeleteBucketPolicyCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutBucketPolicyCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedS3 } from './index.ts'
 import { SigningKeys } from './sigv4.ts'
@@ -61,6 +67,16 @@ function submit(fields: Readonly<Record<string, string>>, file: string | Buffer,
   const headers = { 'content-type': 'multipart/form-data; boundary=xyz', 'content-length': String(body.length) }
   return send(server, { method: 'POST', path: `/${BUCKET}`, headers, body })
 }
+
+const tagging = (value: string) =>
+  `<Tagging><TagSet><Tag><Key>kind</Key><Value>${value}</Value></Tag></TagSet></Tagging>`
+
+/** Conditions that allow every key, and types that begin so. */
+const anyType = (prefix: string) => [
+  { bucket: BUCKET },
+  ['starts-with', '$key', ''],
+  ['starts-with', '$Content-Type', prefix],
+]
 
 const head = (Key: string) => s3.send(new HeadObjectCommand({ Bucket: BUCKET, Key }))
 
@@ -136,6 +152,16 @@ describe('uploads by form', () => {
     ],
     ['no signature', { tamper: { 'x-amz-signature': '' } }, '400 InvalidArgument'],
     ['no key', { fields: { key: '' } }, '400 InvalidArgument'],
+    [
+      'a line break in a header to be',
+      { fields: { 'Content-Type': 'text/plain\r\nx-more: 1' }, conditions: anyType('') },
+      '400 InvalidArgument',
+    ],
+    [
+      'a list of types of which one is not allowed',
+      { fields: { 'Content-Type': 'image/png, text/html' }, conditions: anyType('image/') },
+      '403 AccessDenied',
+    ],
     ['a condition of no form', { conditions: [['between', '$key', 'x']] }, '400 InvalidPolicyDocument'],
     [
       'what is not done',
@@ -161,6 +187,32 @@ describe('uploads by form', () => {
     const { status, code } = await post({ filename: 'refused', ...form })
     expect(`${status} ${code}`).toBe(outcome)
     expect(await failure(head('form/refused'))).toBe('404 NotFound')
+  })
+
+  test.each<[object, Record<string, string>, number]>([
+    [{ StringNotEquals: { 's3:x-amz-server-side-encryption': 'AES256' } }, {}, 403],
+    [
+      { StringNotEquals: { 's3:x-amz-server-side-encryption': 'AES256' } },
+      { 'x-amz-server-side-encryption': 'AES256' },
+      204,
+    ],
+    [{ StringEquals: { 's3:authType': 'POST' } }, {}, 403],
+    [{ StringEquals: { 's3:RequestObjectTag/kind': 'secret' } }, { tagging: tagging('open') }, 204],
+    [{ StringEquals: { 's3:RequestObjectTag/kind': 'secret' } }, { tagging: tagging('secret') }, 403],
+    [{ StringEquals: { 'aws:UserAgent': 'me' } }, { 'user-agent': 'me' }, 204],
+  ])('a bucket’s deny on %j looks at the fields %j', async (Condition, fields, status) => {
+    const Statement = {
+      ...{ Effect: 'Deny', Principal: '*', Action: 's3:PutObject', Resource: `arn:aws:s3:::${BUCKET}/form/*` },
+      Condition,
+    }
+    await s3.send(new PutBucketPolicyCommand({ Bucket: BUCKET, Policy: JSON.stringify({ Statement }) }))
+    try {
+      const any = Object.keys(fields).map((name) => ['starts-with', `$${name}`, ''])
+      const conditions = [{ bucket: BUCKET }, ['starts-with', '$key', ''], ...any]
+      expect((await post({ fields, conditions })).status).toBe(status)
+    } finally {
+      await s3.send(new DeleteBucketPolicyCommand({ Bucket: BUCKET }))
+    }
   })
 
   test('without a policy nobody may, and what is no form is said to be none', async () => {

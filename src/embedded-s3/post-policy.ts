@@ -58,7 +58,10 @@ export function checkPostPolicy(policy: PostPolicy, fields: ReadonlyMap<string, 
     const field = name.toLowerCase()
     const value = fields.get(field) ?? ''
     seen.add(field)
-    if (prefix ? value.startsWith(wanted) : value === wanted) return
+    // "Content-Types values for a starts-with condition that include commas are interpreted as lists. Each value in the
+    // list must meet the condition": an image that says it is a page, too, is none.
+    const values = prefix && field === 'content-type' ? value.split(',').map((one) => one.trim()) : [value]
+    if (values.every((one) => (prefix ? one.startsWith(wanted) : one === wanted))) return
     throw refused(`Policy Condition failed: ["${prefix ? 'starts-with' : 'eq'}", "$${name}", "${wanted}"]`)
   }
   for (const condition of policy.conditions) {

@@ -113,6 +113,15 @@ describe('bodies', () => {
     expect((await call(server, { path: object('chunks') })).body.toString()).toBe('in pieces')
   })
 
+  test('in another transfer coding are not', async () => {
+    const request = signed(server, { method: 'PUT', path: object('gzip'), body: 'in pieces' })
+    const headers = { ...request.headers, 'transfer-encoding': 'gzip, chunked', connection: 'close' }
+    const heard = await converse((socket) => {
+      socket.write(`${headText({ ...request, headers })}9\r\nin pieces\r\n0\r\n\r\n`)
+    })
+    expect(heard).toMatch(/^HTTP\/1.1 501 [\s\S]*NotImplemented/)
+  })
+
   test('above 5 GiB are refused before a byte is sent', async () => {
     const length = String(5 * 1024 ** 3 + 1)
     const request = signed(server, {
@@ -326,6 +335,16 @@ describe('aws-chunked bodies', () => {
       '400 MalformedTrailerError',
       { sizes: [1], trailer: sum('a'), spoil: (wire) => wire.replace(/x-amz-checksum[\s\S]*/, '\r\n') },
     ],
+    [
+      'a trailer that was not announced',
+      '400 MalformedTrailerError',
+      {
+        sizes: [1],
+        trailer: sum('a'),
+        kind: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+        spoil: () => `1\r\na\r\n0\r\nx-amz-checksum-crc32:${sum('a')}\r\nx-amz-checksum-sha1:no\r\n\r\n`,
+      },
+    ],
     ['the end left out', '400 IncompleteBody', { sizes: [9000], spoil: (wire) => wire.slice(0, 9050) }],
     ['a length that is not true', '400 IncompleteBody', { sizes: [9000], decoded: 9001 }],
     ['a small chunk in the middle', '403 InvalidChunkSizeError', { sizes: [10, 10] }],
@@ -392,6 +411,14 @@ describe('never a 500 for bad input', () => {
     const md5 = createHash('md5').update(body).digest('base64')
     const raw = { method: 'POST', query: { delete: '' }, headers: { 'content-md5': md5 }, body }
     expect(await call(server, raw)).toMatchObject({ status: 400, code: 'MalformedXML' })
+  })
+
+  test('a list of deletions by nobody is not even asked for, where no policy could allow it', async () => {
+    const headers = { host: 'h', connection: 'close', 'content-length': '20000000', expect: '100-continue' }
+    const heard = await converse((socket) =>
+      socket.write(headText({ method: 'POST', path: `/${BUCKET}?delete`, headers })),
+    )
+    expect(heard).toMatch(/^HTTP\/1.1 403 [\s\S]*AccessDenied/)
   })
 
   test('any bytes as a request', async () => {

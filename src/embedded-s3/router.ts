@@ -75,6 +75,11 @@ const SUBRESOURCES = new Set(
   versionId versioning versions website x-amz-copy-source`.split(/\s+/),
 )
 
+/** Parameters of listings, which some clients send empty, and to listings that have no use for them. */
+const LIST_PARAMETERS = new Set(
+  'prefix delimiter marker max-keys encoding-type start-after continuation-token fetch-owner key-marker'.split(' '),
+)
+
 /** Query parameters of the signature itself, and the SDKs' name of the operation, which means nothing. */
 const ALWAYS_KNOWN = new Set([
   'x-amz-algorithm',
@@ -138,11 +143,19 @@ function refuseUnknown(request: S3Request, { query, headers }: Known): void {
   for (const { name, value } of request.query) {
     if (query.has(name)) continue
     const lower = name.toLowerCase()
-    // A bare name is a sub-resource; S3 ignores other parameters that it does not know.
-    const refused = lower.startsWith('x-amz-') ? !obeys(lower) : SUBRESOURCES.has(name) || value === undefined
-    if (refused && name !== 'x-id') throw new S3Error('NotImplemented', undefined, { Query: name })
+    // A name without a value is a sub-resource, which SDKs write with an equals sign or without: ignoring it would make
+    // `DELETE /bucket/key?new-thing=` delete the object. Other parameters that it does not know are ignored by S3.
+    const asksForMore = SUBRESOURCES.has(name) || (!value && !LIST_PARAMETERS.has(name))
+    const refused = lower.startsWith('x-amz-') ? !obeys(lower) : asksForMore
+    if (refused && name !== 'x-id') throw notImplemented('query', name)
   }
   for (const name of request.headers.keys()) {
-    if (name.startsWith('x-amz-') && !obeys(name)) throw new S3Error('NotImplemented', undefined, { Header: name })
+    if (name.startsWith('x-amz-') && !obeys(name)) throw notImplemented('header', name)
   }
+}
+
+/** Says in the message what it is about, too: most clients show nothing else. */
+function notImplemented(what: 'query' | 'header', name: string): S3Error {
+  const message = `A ${what} you provided implies functionality that is not implemented: ${name}`
+  return new S3Error('NotImplemented', message, what === 'query' ? { Query: name } : { Header: name })
 }

@@ -16,6 +16,7 @@ import { BLOCK_ALL } from './public-access-block.ts'
 import { parseRequest, type S3Request } from './request.ts'
 import { route } from './router.ts'
 import { EMPTY_SHA256 } from './sigv4.ts'
+import { SlowAnswer } from './slow-answer.ts'
 import { BucketGoneError } from './store/bucket-gate.ts'
 import type { FolderStore } from './store/folder-store.ts'
 
@@ -25,6 +26,7 @@ export type RequestInfo = {
   readonly bucket: string
   /** As AWS names it, e.g. `PutObject`; undefined when the request was refused before that was known. */
   readonly operation: string | undefined
+  /** What the answer means: not 200 where it began so and became an error. */
   readonly status: number
   readonly durationMs: number
   readonly requestId: string
@@ -51,6 +53,8 @@ const MAX_CONNECTIONS = 1024
 /** Milliseconds that the rest of an unwanted body may take to flow away before the connection is cut. */
 const LINGER = 5_000
 const READ_SIZE = 256 * 1024
+/** Signs of life within the time that a connection may be idle, while an answer is being worked out. */
+const BLANKS = 3
 
 /** The HTTP side: limits, signatures, routing, and answers in S3's form. */
 export class S3Server {
@@ -121,6 +125,8 @@ export class S3Server {
     let request: S3Request | undefined
     let operation: Operation | undefined
     let failure: unknown
+    let slow: SlowAnswer | undefined
+    let status: number | undefined
     response.on('error', () => undefined)
     try {
       let reply: Reply
@@ -134,18 +140,24 @@ export class S3Server {
           const context = this.#context(request, authentication, reader)
           if (operation.action !== undefined) context.authorize(operation.action)
           if (!operation.takesBody) refuseFalseHash(request, authentication.payloadHash)
+          if (operation.takesLong) slow = this.#slowAnswer(incoming, response, request, requestId)
           reply = await operation.handle(context)
         }
       } catch (error) {
         if (!(error instanceof S3Error || error instanceof BucketGoneError)) failure = error
         reply = this.#errorReply(error, incoming, requestId)
       }
-      const cors = request === undefined ? {} : this.#corsHeaders(request)
-      await this.#answer(incoming, response, { ...reply, headers: { ...cors, ...reply.headers } }, requestId)
+      status = reply.status
+      if (slow?.stop()) slow.end(typeof reply.body === 'string' ? reply.body : '')
+      else {
+        const cors = request === undefined ? {} : this.#corsHeaders(request)
+        await this.#answer(incoming, response, { ...reply, headers: { ...cors, ...reply.headers } }, requestId)
+      }
     } catch (error) {
       failure = error
       response.destroy()
     } finally {
+      slow?.stop()
       reader.release()
       drain(incoming)
     }
@@ -153,7 +165,7 @@ export class S3Server {
       method: incoming.method ?? '',
       bucket: request?.bucket ?? '',
       operation: operation?.name,
-      status: response.statusCode,
+      status: status ?? response.statusCode,
       durationMs: performance.now() - started,
       requestId,
       error: failure,
@@ -173,9 +185,9 @@ export class S3Server {
       ownerId: this.#ownerId,
       bucketDefaults: this.#bucketDefaults,
       payload: (maxSize, options) => new Payload(request, authentication, reader, maxSize, options),
-      authorize: (action, target) => {
+      authorize: (action, target, asked = request) => {
         const { bucket, key } = request
-        this.#access.require(action, { identity, bucket, key, ...target }, request)
+        this.#access.require(action, { identity, bucket, key, ...target }, asked)
       },
     }
   }
@@ -220,22 +232,19 @@ export class S3Server {
         ? error
         : new S3Error(error instanceof BucketGoneError ? 'NoSuchBucket' : 'InternalError')
     const resource = (incoming.url ?? '').split('?', 1)[0] ?? ''
+    // A HEAD has no document to say it in, and it is what clients ask for a bucket's region with.
+    const { Region: region } = known.details
+    const headers = { 'content-type': 'application/xml', ...known.headers }
     return {
       status: known.status,
-      headers: { 'content-type': 'application/xml', ...known.headers },
+      headers: region === undefined ? headers : { ...headers, 'x-amz-bucket-region': region },
       body: errorXml(known, resource, requestId, this.#hostId),
     }
   }
 
   async #answer(incoming: IncomingMessage, response: ServerResponse, reply: Reply, requestId: string): Promise<void> {
     const { status, body } = reply
-    const headers: Record<string, string> = {
-      'x-amz-request-id': requestId,
-      'x-amz-id-2': this.#hostId,
-      server: 'EmbeddedS3',
-      ...reply.headers,
-    }
-    if (this.#closing) headers.connection = 'close'
+    const headers = { ...this.#commonHeaders(requestId), ...reply.headers }
     if (typeof body === 'string' || body instanceof Uint8Array) {
       const bytes = typeof body === 'string' ? Buffer.from(body) : body
       headers['content-length'] = String(bytes.length)
@@ -245,9 +254,28 @@ export class S3Server {
       if (status !== 204 && status !== 304) headers['content-length'] ??= '0'
       response.writeHead(status, headers).end()
     } else {
-      response.writeHead(status, headers)
+      try {
+        response.writeHead(status, headers)
+      } catch (error) {
+        body.object.close()
+        throw error
+      }
       await sendSection(response, body)
     }
+  }
+
+  #commonHeaders(requestId: string): Record<string, string> {
+    return {
+      'x-amz-request-id': requestId,
+      'x-amz-id-2': this.#hostId,
+      server: 'EmbeddedS3',
+      ...(this.#closing ? { connection: 'close' } : {}),
+    }
+  }
+
+  #slowAnswer(incoming: IncomingMessage, response: ServerResponse, request: S3Request, requestId: string): SlowAnswer {
+    const headers = { ...this.#commonHeaders(requestId), ...this.#corsHeaders(request) }
+    return new SlowAnswer(incoming, response, headers, this.#options.idleTimeout / BLANKS)
   }
 
   /** What node:http refused by itself: answered in S3's form, as far as the connection still takes it. */

@@ -39,6 +39,12 @@ const TOKEN =
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
 /**
+ * Tags and texts in a document. The largest that has a meaning is a completion of ten thousand parts: nine elements each,
+ * of an opening, a text, a closing and a line break. Parsing holds up all other requests, so what is larger is refused.
+ */
+const MAX_TOKENS = 400_000
+
+/**
  * Parses the small documents that S3 takes. Attributes are skipped; a DOCTYPE, CDATA, a foreign entity or anything not
  * well-formed is MalformedXML, so there is nothing to expand.
  */
@@ -48,7 +54,8 @@ export function parseXml(document: string): XmlElement {
   const open: Open[] = [top]
   const source = document.replace(/^\ufeff/, '')
   TOKEN.lastIndex = 0
-  while (TOKEN.lastIndex < source.length) {
+  for (let tokens = 0; TOKEN.lastIndex < source.length; tokens++) {
+    if (tokens === MAX_TOKENS) throw new S3Error('MalformedXML')
     const token = TOKEN.exec(source)
     const current = open.at(-1)
     if (token === null || current === undefined) throw new S3Error('MalformedXML')

@@ -3,8 +3,8 @@
  *
  *   git clone https://github.com/ceph/s3-tests /tmp/s3-tests
  *   apt-get install python3-boto3 python3-pytest python3-munch python3-isodate python3-tz python3-yaml python3-httplib2
- *   node test/interop/s3-tests.ts /tmp/s3-tests            what passed must pass; says what else does
- *   node test/interop/s3-tests.ts /tmp/s3-tests --update   puts what else passes on the list
+ *   npm run test:s3-tests -- /tmp/s3-tests            what passed must pass; says what else does
+ *   npm run test:s3-tests -- /tmp/s3-tests --update   puts what else passes on the list
  *
  * Ends with 1 when a test on the list fails. The tests are not ours and not in this repository. Left out are those of
  * what is not done: versioning, object lock, SSE-C and KMS, ACLs, accounts and tenants, logging, transitions; and those

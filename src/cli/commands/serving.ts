@@ -35,7 +35,7 @@ Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or else a pair made at
 
 Examples:
   $ keepsake s3 --dir ./s3 --bucket media
-  $ AWS_ENDPOINT_URL=http://127.0.0.1:9000 aws s3 ls s3://media`,
+  $ aws --endpoint-url http://127.0.0.1:9000 s3 ls s3://media`,
     )
     .action(async (options) => done(await (await import('../verbs/s3.ts')).s3Verb(options, io)))
 

@@ -1,7 +1,7 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ListBucketsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { GetObjectCommand, ListBucketsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { runCli } from '../../../test/support/cli.ts'
@@ -29,12 +29,20 @@ async function serving<T>(
   args: readonly string[],
   env: Record<string, string>,
   use: (server: z.infer<typeof announced>) => Promise<T>,
+  stderr: { write(text: string): unknown } = { write: () => undefined },
 ): Promise<T> {
   const stop = new AbortController()
   const up = Promise.withResolvers<string>()
   const stdout = { write: (text: string) => up.resolve(text) }
-  const ended = runCli(['s3', '--port', '0', '--json', ...args], { env, stdout, signal: stop.signal })
-  ended.then(({ stderr }) => up.reject(new Error(`It ended: ${stderr}`)))
+  let said = ''
+  const heard = {
+    write(text: string) {
+      said += text
+      stderr.write(text)
+    },
+  }
+  const ended = runCli(['s3', '--port', '0', '--json', ...args], { env, stdout, stderr: heard, signal: stop.signal })
+  ended.then(() => up.reject(new Error(`It ended: ${said}`)))
   try {
     return await use(announced.parse(JSON.parse(await up.promise)))
   } finally {
@@ -79,6 +87,25 @@ describe('keepsake s3', () => {
         expect(await listBuckets(url, region, 'mine', 'my secret')).toEqual(['media'])
       },
     )
+  })
+
+  it('says why it answers with an InternalError', async () => {
+    const dir = await newFolder()
+    let said = ''
+    const use = async ({ url, region, accessKeyId, secretAccessKey = '' }: z.infer<typeof announced>) => {
+      const credentials = { accessKeyId, secretAccessKey }
+      const client = new S3Client({ endpoint: url, region, forcePathStyle: true, credentials, maxAttempts: 1 })
+      const object = { Bucket: 'media', Key: 'secret-name' }
+      await client.send(new PutObjectCommand({ ...object, Body: 'x'.repeat(200_000) }))
+      const objects = join(dir, 'buckets', 'media', 'objects')
+      const [file = ''] = (await readdir(objects, { recursive: true })).filter((name) => name.includes('/'))
+      await truncate(join(objects, file), 100_000)
+      await expect(client.send(new GetObjectCommand(object))).rejects.toThrow('internal error')
+      client.destroy()
+      await expect.poll(() => said).toMatch(/^GetObject in media failed \(request [0-9A-F]{16}\): .*no footer\n$/)
+      expect(said).not.toContain('secret-name')
+    }
+    await serving(['--dir', dir, '-b', 'media'], {}, use, { write: (text) => (said += text) })
   })
 
   it('says what is wrong', async () => {

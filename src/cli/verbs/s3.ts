@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
-import { FolderHeldError, startEmbeddedS3 } from '../../embedded-s3/index.ts'
+import { FolderHeldError, type RequestInfo, startEmbeddedS3 } from '../../embedded-s3/index.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
 import type { Io } from '../io.ts'
+import { printable } from '../printable.ts'
 import { jsonDocument } from './options.ts'
 
 export type S3Options = {
@@ -27,7 +28,13 @@ export async function s3Verb(options: S3Options, io: Io): Promise<ExitCode> {
   const dir = resolve(options.dir)
   const given = credentialsOf(io.env)
   const credentials = given ?? (await folderCredentials(dir))
-  const server = await start({ dir, host: options.host, port, credentials, buckets: options.bucket })
+  // What a client is only told of as an InternalError; without keys, as everywhere.
+  const onRequest = ({ status, error, method, operation = method, bucket, requestId }: RequestInfo) => {
+    if (status !== 500) return
+    const why = error instanceof Error ? error.message : String(error)
+    io.stderr.write(`${printable(`${operation} in ${bucket} failed (request ${requestId}): ${why}`)}\n`)
+  }
+  const server = await start({ dir, host: options.host, port, credentials, buckets: options.bucket, onRequest })
   try {
     const { url, region } = server
     io.stdout.write(

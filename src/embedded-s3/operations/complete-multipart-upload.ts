@@ -33,6 +33,7 @@ export const completeMultipartUpload: Operation = {
   subresource: 'uploadId',
   headers: [...PAYLOAD_HEADERS, OBJECT_SIZE, TYPE],
   takesBody: true,
+  takesLong: true,
   async handle(context) {
     const { request, store, payload } = context
     const condition = writeCondition(request)

@@ -26,6 +26,7 @@ export const copyObject: Operation = {
     'x-amz-tagging-directive',
     'x-amz-checksum-algorithm',
   ],
+  takesLong: true,
   async handle(context) {
     const source = openSource(context)
     try {
@@ -64,6 +65,8 @@ async function copy(
   stored: Pick<ObjectRecord, 'headers' | 'metadata' | 'tags'>,
 ): Promise<ObjectRecord> {
   const condition = writeCondition(request)
+  // Early, so that nothing is copied in vain; what decides is the same check with the key's lock held.
+  condition?.(store.record(request.bucket, request.key))
   const algorithm = checksumAlgorithm(request, source.record)
   const checksum = algorithm === undefined ? undefined : createChecksum(algorithm)
   const md5 = createHash('md5')

@@ -20,7 +20,10 @@ export const deleteObjects: Operation = {
   // Nothing is ever locked, so there is nothing to bypass.
   headers: [...PAYLOAD_HEADERS, 'x-amz-bypass-governance-retention'],
   takesBody: true,
-  async handle({ request, store, payload, authorize }) {
+  async handle({ request, identity, store, payload, authorize }) {
+    // What a policy allows is decided key by key; without one a stranger's list need not even be read.
+    const isOpen = store.bucket(request.bucket)?.settings.policy !== undefined
+    if (identity === 'anonymous' && !isOpen) throw new S3Error('AccessDenied')
     const body = payload(MAX_BODY)
     if (!body.hasIntegrity) {
       throw new S3Error('InvalidRequest', 'Missing required header for this request: Content-MD5')

@@ -9,7 +9,7 @@ import type { Operation, Reply } from '../operation.ts'
 import { requireChecksumForm } from '../payload.ts'
 import { checkPostPolicy, parsePostPolicy, type SizeRange } from '../post-policy.ts'
 import { headerText, type S3Request } from '../request.ts'
-import { MAX_OBJECT_TAGS, parseTags } from '../tags.ts'
+import { MAX_OBJECT_TAGS, parseTags, type Tags } from '../tags.ts'
 import { element, parseXml, XML_DECLARATION } from '../xml.ts'
 import { MAX_SIZE } from './put-object.ts'
 
@@ -41,12 +41,12 @@ export const postObject: Operation = {
     const target = { ...asPut(request, fields), key: headerText('key', key) }
     const tooLong = keyTooLong(target.key)
     if (tooLong !== undefined) throw tooLong
-    authorize('s3:PutObject', { key: target.key, identity })
-
-    const stored = storedHeaders(target)
     const tagging = fields.get('tagging')
     const tags =
       tagging === undefined ? undefined : parseTags(parseXml(headerText('tagging', tagging)), MAX_OBJECT_TAGS)
+    authorize('s3:PutObject', { key: target.key, identity }, asked(request, target, tags))
+
+    const stored = storedHeaders(target)
     const algorithm = CHECKSUM_ALGORITHMS.find((name) => fields.has(`x-amz-checksum-${name}`))
     const checksum = algorithm === undefined ? undefined : createChecksum(algorithm)
     const md5 = createHash('md5')
@@ -122,6 +122,18 @@ function asPut(request: S3Request, fields: ReadonlyMap<string, string>): S3Reque
     headers.set(name === 'acl' ? 'x-amz-acl' : name, value)
   }
   return { ...request, headers, query: [], hoisted: new Map() }
+}
+
+/** What a policy's conditions look at: the fields, and of the request what says who sent it. */
+function asked(request: S3Request, put: S3Request, tags: Tags | undefined): S3Request {
+  const headers = new Map(put.headers)
+  for (const name of ['authorization', 'referer', 'user-agent']) headers.delete(name)
+  for (const name of ['referer', 'user-agent']) {
+    const sent = request.headers.get(name)
+    if (sent !== undefined) headers.set(name, sent)
+  }
+  if (tags !== undefined) headers.set('x-amz-tagging', new URLSearchParams(tags).toString())
+  return { ...put, headers }
 }
 
 function answer(

@@ -21,6 +21,7 @@ export const uploadPartCopy: Operation = {
   copies: true,
   query: ['partNumber'],
   headers: [...SOURCE_HEADERS, RANGE],
+  takesLong: true,
   async handle(context) {
     const { request, store, now } = context
     const number = partNumber(request)
