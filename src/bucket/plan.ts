@@ -1,6 +1,6 @@
 import { KeepsakeError } from '../media/index.ts'
 import { fingerprint } from './canonical.ts'
-import { type ControlClient, credentialsAdvice } from './control-client.ts'
+import type { ControlClient } from './control-client.ts'
 import { type BucketSpec, bucketSpecs } from './desired/bucket-spec.ts'
 import type { DesiredBucket } from './desired/desired-bucket.ts'
 import type { LiveBucket } from './live/live-bucket.ts'
@@ -78,25 +78,19 @@ function isUsed(spec: BucketSpec, media: BucketPlan): boolean {
   return (media.spec.logging !== null && offered('logging')) || (media.spec.inventory !== null && offered('inventory'))
 }
 
+/** Which say nothing but no: bucket names are shared by the whole world. */
+const refusals = ['AccessDenied', 'AllAccessDisabled', 'Forbidden']
+
 function requireWithinReach({ existence, bucket, store }: LiveBucket, spec: BucketSpec): void {
-  if (existence.status === 'denied') {
+  if (existence.status === 'denied' || existence.status === 'error') {
+    const { code, kind, message } = existence
+    const details = { bucket, s3Code: code }
+    if (!refusals.includes(code)) throw new KeepsakeError(kind, message, { details })
     throw new KeepsakeError(
       'store_denied',
-      `The bucket '${bucket}' is somebody else's, or these credentials may not look at it (s3:ListBucket: ${existence.code}). ` +
+      `The bucket '${bucket}' is somebody else's, or these credentials may not look at it (s3:ListBucket: ${code}). ` +
         'Use other credentials, or another name.',
-      { details: { bucket, s3Code: existence.code } },
-    )
-  }
-  if (existence.status === 'error' && existence.code === 'CredentialsProviderError') {
-    throw new KeepsakeError('store_denied', `There are no credentials for '${bucket}'. ${credentialsAdvice}`, {
-      details: { bucket, s3Code: existence.code },
-    })
-  }
-  if (existence.status === 'error') {
-    throw new KeepsakeError(
-      'store_unavailable',
-      `The bucket '${bucket}' cannot be looked at: ${existence.code}: ${existence.message}`,
-      { details: { bucket, s3Code: existence.code } },
+      { details },
     )
   }
   if (existence.status === 'exists' && store.make === 'aws' && existence.region && existence.region !== spec.region) {

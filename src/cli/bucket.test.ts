@@ -152,10 +152,18 @@ describe('keepsake bucket', () => {
     expect(stdout).toContain('? cors: unknown: s3:GetBucketCORS: AccessDenied')
   })
 
-  it('ends with 4 for wrong keys', async () => {
-    const { code, stderr } = await keepsake(['plan'], { AWS_SECRET_ACCESS_KEY: 'wrong' })
-    expect(code).toBe(4)
-    expect(stderr).toContain('[store_denied]')
+  it.each([
+    [4, { AWS_SECRET_ACCESS_KEY: 'wrong' }, 'refuses the signature. Look at AWS_SECRET_ACCESS_KEY'],
+    [4, { AWS_ACCESS_KEY_ID: 'AKIANOBODY' }, 'does not know the access key. Look at AWS_ACCESS_KEY_ID'],
+    [4, { AWS_REGION: 'eu-west-3' }, 'is in the region us-east-1, not in eu-west-3. Set AWS_REGION=us-east-1.'],
+    [6, { S3_ENDPOINT: 'http://127.0.0.1:1' }, 'refuses connections (ECONNREFUSED). Is it running?'],
+  ])('ends with %i and says what is wrong: %j', async (exit, env, words) => {
+    for (const exists of [false, true]) {
+      if (exists) await keepsake(['apply', '--yes'])
+      const { code, stderr } = await keepsake(['plan'], env)
+      expect(stderr).toContain(words)
+      expect(code).toBe(exit)
+    }
   })
 
   it.each([
