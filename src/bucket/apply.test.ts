@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { applyPlan } from './apply.ts'
 import { openControlClient } from './control-client.ts'
 import type { DesiredBucket } from './desired/desired-bucket.ts'
-import { hasChanges, openQuestions, type Plan, planBucket, planJson } from './plan.ts'
+import { hasChanges, openQuestions, type Plan, planBucket, planJson, unmetParts } from './plan.ts'
 import { desiredOf, parseSavedPlan, requireUnchanged, savedPlanText } from './saved-plan.ts'
 import {
   type Bench,
@@ -133,6 +133,8 @@ describe('a store that has every setting', () => {
     const desired = desire({ env: 'prod', logging: true, replication: { region: 'eu-west-1', role } }, { bucket: name })
     const kept = statuses(await plan(desired))
     expect(kept).toMatchObject({ 'media.logging': 'kept', 'media.replication': 'kept', 'media.encryption': 'kept' })
+    // Encryption by a key is more than was asked.
+    expect(unmetParts(await plan(desired)).map(({ part }) => part)).toEqual(['logging', 'replication'])
     await apply(await plan(desired))
     expect(aws.documents.get(`${name}?logging`)).toContain('company-logs')
     await apply(await plan(desired, true))
@@ -140,6 +142,7 @@ describe('a store that has every setting', () => {
     expect(aws.documents.get(`${name}?replication`)).toMatch(/theirs.*keepsake-replica.*<Priority>5</s)
     expect(aws.documents.get(`${name}?encryption`)).toContain('AES256')
     expect(hasChanges(await plan(desired, true))).toBe(false)
+    expect(unmetParts(await plan(desired, true))).toEqual([])
   })
 
   it('waits for what does not show at once, and for changes of others to end', async () => {
@@ -210,6 +213,7 @@ describe('a store that has every setting', () => {
     expect(openQuestions(made)).toMatchObject([
       { part: 'replication', code: null, why: expect.stringContaining('bucket.replication.role') },
     ])
+    expect(unmetParts(made)).toMatchObject([{ part: 'replication' }])
   })
 })
 
@@ -390,7 +394,9 @@ describe('the embedded S3', () => {
     )
     const made = await plan()
     expect(statuses(made)).toMatchObject({ 'media.policy': 'kept' })
-    expect(JSON.stringify(planJson(made))).toContain("'PublicReadGetObject' lets everybody in")
+    expect(unmetParts(made)).toMatchObject([
+      { part: 'policy', why: expect.stringContaining("'PublicReadGetObject' lets") },
+    ])
     await apply(made)
     const steps = await apply(await plan(true))
     expect(steps).toMatchObject([{ step: 'policy', outcome: 'done' }])

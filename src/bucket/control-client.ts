@@ -52,7 +52,6 @@ export type ControlClient = {
   close(): void
 }
 
-
 const maxAnswerBytes = 4 * 1024 ** 2
 /** A PUT or GET whose answer lists objects was taken for another request than it is. */
 const listing = /<ListBucketResult[\s>]/

@@ -34,6 +34,7 @@ export {
   type PlanOptions,
   planBucket,
   planJson,
+  unmetParts,
 } from './plan.ts'
 export { type FoundStatement, type Policy, type Principal, parsePolicy, type Statement } from './policy/policy.ts'
 export { desiredOf, parseSavedPlan, requireUnchanged, type SavedPlan, savedPlanText } from './saved-plan.ts'

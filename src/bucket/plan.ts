@@ -126,6 +126,23 @@ export function hasChanges({ buckets }: Plan): boolean {
   return buckets.some(({ create, parts }) => create || parts.some(({ decision }) => decision.status === 'change'))
 }
 
+/**
+ * The parts that are not as they are asked to be, and that an apply does not change: others' settings stand in the way,
+ * or something is missing that only a person can give.
+ */
+export function unmetParts({
+  buckets,
+}: Plan): { readonly bucket: string; readonly part: PartName; readonly why: string }[] {
+  return buckets.flatMap(({ spec, parts }) =>
+    parts.flatMap(({ part, decision }) => {
+      const at = { bucket: spec.name, part }
+      if (decision.status === 'blocked') return [{ ...at, why: decision.why }]
+      if (decision.status !== 'kept' || decision.because !== 'in the way') return []
+      return [{ ...at, why: decision.notes.at(-1) ?? '' }]
+    }),
+  )
+}
+
 /** The parts that could not be read, and those for which something is missing. */
 export function openQuestions({
   buckets,
@@ -144,6 +161,7 @@ export function planJson(plan: Plan): unknown {
   return {
     bucket: plan.desired.name,
     changes: hasChanges(plan),
+    unmet: unmetParts(plan),
     fingerprint: plan.fingerprint,
     buckets: plan.buckets.map(({ spec, create, live, parts }) => ({
       bucket: spec.name,

@@ -50,6 +50,7 @@ describe('keepsake bucket', () => {
     expect(planned.stdout).toContain('+ bucket: will be made')
     expect(planned.stdout).toContain('  +     "origins": ["http://localhost:3000"],')
     expect(planned.stdout).toContain('= versioning: not asked for')
+    expect(planned.stdout).toMatch(/ Next: keepsake bucket apply, with the same options\n$/)
     const applied = await keepsake(['apply', ...origin, '--yes'])
     expect(applied).toMatchObject({ code: 0, stderr: '' })
     expect(applied.stdout).toContain(`done ${bucket} cors\n`)
@@ -138,6 +139,43 @@ describe('keepsake bucket', () => {
     expect(changed).toMatchObject({ code: 2, stderr: expect.stringContaining('--origin, --adopt cannot change it') })
     const elsewhere = await keepsake(['apply', file, '--yes'], { S3_ENDPOINT: 'http://127.0.0.1:1' })
     expect(elsewhere.stderr).toContain('The plan was made for')
+  })
+
+  it('never ends with 0 where others keep the bucket from being as asked', async () => {
+    const { s3, sdk } = bench.client
+    await keepsake(['apply', '--yes'])
+    await s3.send(new sdk.DeletePublicAccessBlockCommand({ Bucket: bucket }))
+    const Statement = {
+      Sid: 'PublicReadGetObject',
+      Effect: 'Allow',
+      Principal: '*',
+      Action: 's3:GetObject',
+      Resource: `arn:aws:s3:::${bucket}/*`,
+    }
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement })
+    await s3.send(new sdk.PutBucketPolicyCommand({ Bucket: bucket, Policy }))
+    const deny = '--deny-other-encryption'
+    const applied = await keepsake(['apply', '--yes', deny])
+    expect(applied.code).toBe(5)
+    expect(applied.stdout).toMatch(/Done: 1 of 1 steps, each read back\. Not as asked, as told above: policy\.\n$/)
+    const planned = await keepsake(['plan', deny])
+    expect(planned.code).toBe(2)
+    expect(planned.stdout).toContain('! policy: not as asked: what others set stays as it is\n')
+    expect(planned.stdout).toMatch(/Nothing that an apply would change\. Not as asked, as told above: policy\.\n$/)
+    expect((await keepsake(['plan', deny, '--json'])).json()).toMatchObject({
+      changes: false,
+      unmet: [{ bucket, part: 'policy', why: expect.stringContaining('--adopt') }],
+    })
+    expect((await keepsake(['apply', '--yes', deny, '--adopt'])).code).toBe(0)
+    expect((await keepsake(['plan', deny])).code).toBe(0)
+  })
+
+  it('does not take what is left of its own for a difference', async () => {
+    await keepsake(['apply', '--origin', 'http://localhost:3000', '--yes'])
+    const { code, stdout } = await keepsake(['plan'])
+    expect(code).toBe(0)
+    expect(stdout).toContain('! cors: ours is left, though asked for no more\n')
+    expect(stdout).toContain(`aws s3api delete-bucket-cors --bucket ${bucket}`)
   })
 
   it('ends with 4 where a setting may not be read', async () => {

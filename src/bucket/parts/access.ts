@@ -73,7 +73,7 @@ export const decideEncryption: Decide<'encryption'> = (reading, { spec, missing,
     if (same) return asIs
     if (live && kmsKey === null && !adopt) {
       const note = `It is encrypted by ${live.algorithm} with ${live.kmsKey ?? "the account's own key"}, which is more than SSE-S3. Name that key (--kms-key), or --adopt to go back to SSE-S3.`
-      return { status: 'kept', before: shownEncryption(live), notes: [note] }
+      return { status: 'kept', because: 'more than asked', before: shownEncryption(live), notes: [note] }
     }
     return {
       status: 'change',
@@ -146,7 +146,8 @@ export const decideLogging: Decide<'logging'> = (reading, { spec, missing, adopt
   return whenRead(reading, (live) => {
     if (live && canonicalJson(live) === canonicalJson(logging)) return asIs
     if (live && !adopt) {
-      return { status: 'kept', before: live, notes: [`Somebody logs to ${live.bucket} already. --adopt changes that.`] }
+      const notes = [`Somebody logs to ${live.bucket} already. --adopt changes that.`]
+      return { status: 'kept', because: 'in the way', before: live, notes }
     }
     return {
       status: 'change',

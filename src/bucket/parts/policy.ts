@@ -20,6 +20,7 @@ export const decidePolicy: Decide<'policy'> = (reading, context) => {
     if (open.length > 0) {
       return {
         status: 'kept',
+        because: 'in the way',
         before: found.map(({ statement }) => statement),
         notes: [
           ...notes,
@@ -32,7 +33,7 @@ export const decidePolicy: Decide<'policy'> = (reading, context) => {
     if (kept.length === foreign.length && sameStatements(own, wanted)) return { status: 'same', notes }
     const statements = [...kept.map(({ raw }) => raw), ...wanted]
     if (statements.length === 0) {
-      return { status: 'kept', before: own, notes: [...notes, leftOver(spec.name)] }
+      return { status: 'kept', because: 'left over', before: own, notes: [...notes, leftOver(spec.name)] }
     }
     const document = JSON.stringify({
       Version: live?.version ?? '2012-10-17',
