@@ -9,13 +9,14 @@ import {
   credentials,
   desire,
   desireEverything,
+  replica,
   type SettingsServer,
   startBench,
   startSettingsServer,
 } from './testing/index.ts'
 
 const role = 'arn:aws:iam::123456789012:role/copies'
-const all = () => desireEverything({ replication: { region: 'eu-west-1', role } })
+const all = () => desireEverything({ replication: { ...replica, role } })
 const looks = [0, 0, 0, 0]
 
 function statuses({ buckets }: Plan): Record<string, string> {

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { desire, desireEverything } from '../testing/desired.ts'
+import { account, desire, desireEverything, replica } from '../testing/desired.ts'
 import { bucketName, checkBucketName } from './bucket-name.ts'
 import { bucketSpecs } from './bucket-spec.ts'
 import { refuseCataloguedExpiry } from './prefix.ts'
 
 const media = { bucket: 'media' }
+const kmsKey = `arn:aws:kms:us-east-1:${account}:key/0f0f0f0f-1111-2222-3333-444444444444`
 
 describe('the name', () => {
   it('is the app, the environment and the account', () => {
@@ -125,6 +126,9 @@ describe('refused is what would do harm or nothing', () => {
     [{ transitions: [{ prefix: '', days: 5, storageClass: 'STANDARD_IA' }] }, 'S3 wants 30 at least'],
     [{ transitions: [{ prefix: '', days: 5, storageClass: 'STANDARD' }] }, 'Allowed: STANDARD_IA'],
     [{ kmsKey: 'alias/mine' }, 'the whole ARN of a key'],
+    [{ kmsKey: replica.kmsKey }, 'is a key of eu-west-1, and the bucket lies in us-east-1'],
+    [{ kmsKey, replication: { region: 'eu-west-1' } }, 'bucket.replication.kmsKey is missing'],
+    [{ replication: { region: 'eu-west-1', kmsKey } }, 'is a key of us-east-1, and the bucket lies in eu-west-1'],
     [{ prefixes: ['/x/'] }, 'bucket.prefixes'],
     [{ logging: { bucket: 'media' } }, 'each log would be logged'],
     [{ replication: { region: 'us-east-1' } }, 'where the bucket itself is'],
