@@ -273,6 +273,16 @@ describe('the embedded S3', () => {
     await expect(put({ ServerSideEncryption: 'aws:kms' })).rejects.toMatchObject({ name: 'AccessDenied' })
   })
 
+  it('refuses another ending of keys, but for what Keepsake keeps for itself', async () => {
+    await apply(await plan(false, desire({ env: 'dev', fileExtensions: ['jpg', '.MP4'] }, { bucket: 'media' })))
+    const { s3, sdk } = bench.client
+    const put = (Key: string) => s3.send(new sdk.PutObjectCommand({ Bucket: 'media', Key, Body: 'x' }))
+    for (const key of ['a/b.jpg', 'b.mp4', 'temp/anything', 'quarantine/a.exe', '.keepsake/marker']) await put(key)
+    for (const key of ['a/b.exe', 'jpg', 'a.jpg.html', 'temporary']) {
+      await expect(put(key), key).rejects.toMatchObject({ name: 'AccessDenied' })
+    }
+  })
+
   describe('with rules of others', () => {
     const foreignStatement = {
       Sid: 'Team',
@@ -341,7 +351,11 @@ describe('the embedded S3', () => {
       expect(media?.live.policy).toMatchObject({
         value: {
           id: 'theirs',
-          statements: [{ raw: foreignStatement }, { statement: { Sid: 'KeepsakeDenyOtherEncryption' } }],
+          statements: [
+            { raw: foreignStatement },
+            { statement: { Sid: 'KeepsakeDenyOtherEncryption' } },
+            { statement: { Sid: 'KeepsakeDenyWritersKeys' } },
+          ],
         },
       })
     })

@@ -17,6 +17,7 @@ export type Feature =
   | 'kms'
   | 'versioning'
   | 'policy'
+  | 'writersKeys'
   | 'transitions'
   | 'logging'
   | 'inventory'
@@ -40,6 +41,7 @@ const missingOf: Readonly<Partial<Record<Make, Missing>>> = {
   // Seen on radosgw 16.2: ?logging is answered with an empty document and a put of it creates a bucket.
   ceph: {
     ...noTlsVersion,
+    writersKeys: 'Ceph does not judge a write by whether it brings a key',
     blockPublicAcls: 'with it this Ceph refuses every write',
     ownership: 'Ceph has no ownership controls',
     logging: 'Ceph takes it and writes no logs',

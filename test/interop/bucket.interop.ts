@@ -83,6 +83,13 @@ describe('on radosgw', () => {
     await put('ai-generated/a.jpg')
     await put('temp/anything')
     await expect(put('ai-generated/a.exe')).rejects.toMatchObject({ name: 'AccessDenied' })
+    const encrypted = (Bucket: string, more: object) =>
+      s3.send(new sdk.PutObjectCommand({ Bucket, Key: 'ai-generated/b.jpg', Body: 'x', ...more }))
+    const another = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'key-1' }
+    await encrypted(bucket, { ServerSideEncryption: 'AES256' })
+    await expect(encrypted(bucket, another)).rejects.toMatchObject({ name: 'AccessDenied' })
+    await s3.send(new sdk.CreateBucketCommand({ Bucket: `${bucket}-open` }))
+    await encrypted(`${bucket}-open`, another)
     const preflight = (origin: string) =>
       fetch(`${gateway.endpoint}/${bucket}/ai-generated/a.jpg`, {
         method: 'OPTIONS',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { account, desire, desireEverything, replica } from '../testing/desired.ts'
+import { isDenied } from '../testing/simulator.ts'
 import { bucketName, checkBucketName } from './bucket-name.ts'
 import { bucketSpecs } from './bucket-spec.ts'
 import { refuseCataloguedExpiry } from './prefix.ts'
@@ -115,6 +116,34 @@ describe('origins', () => {
   it('may be local or all in dev', () => {
     const origins = ['http://localhost:5173', '*']
     expect(desire({ env: 'dev', origins }, media).origins).toEqual(origins)
+  })
+})
+
+describe('writes with another encryption', () => {
+  const header = 's3:x-amz-server-side-encryption'
+  const keyHeader = `${header}-aws-kms-key-id`
+  const denied = (settings: Parameters<typeof desire>[0], context: Record<string, string>) => {
+    const spec = bucketSpecs(desire({ denyOtherEncryption: true, ...settings }, media)).at(-1)
+    const statements = spec?.statements.filter(({ Action }) => Action?.includes('s3:PutObject')) ?? []
+    return isDenied(statements, { action: 's3:PutObject', resource: 'arn:aws:s3:::media/key', context })
+  }
+  const ownKey = { [`${header}-customer-algorithm`]: 'AES256' }
+
+  it('are denied where SSE-S3 is asked for, and silent ones are not', () => {
+    expect(denied({}, {})).toBe(false)
+    expect(denied({}, { [header]: 'AES256' })).toBe(false)
+    expect(denied({}, { [header]: 'aws:kms' })).toBe(true)
+    expect(denied({}, ownKey)).toBe(true)
+  })
+
+  it('or with another key are denied where a key is named', () => {
+    expect(denied({ kmsKey }, {})).toBe(false)
+    expect(denied({ kmsKey }, { [header]: 'aws:kms', [keyHeader]: kmsKey })).toBe(false)
+    expect(denied({ kmsKey }, { [header]: 'aws:kms' })).toBe(false)
+    expect(denied({ kmsKey }, { [header]: 'aws:kms', [keyHeader]: `${kmsKey}5` })).toBe(true)
+    expect(denied({ kmsKey }, { [header]: 'aws:kms:dsse' })).toBe(true)
+    expect(denied({ kmsKey }, { [header]: 'AES256' })).toBe(true)
+    expect(denied({ kmsKey }, ownKey)).toBe(true)
   })
 })
 

@@ -61,8 +61,12 @@ export function offeredStatements(
   statements: readonly Statement[],
   missing: Missing,
 ): { readonly wanted: readonly Statement[]; readonly notes: readonly string[] } {
-  const why = ({ Sid }: Statement) =>
-    Sid === 'KeepsakeDenyPlainHttp' ? missing.tls : Sid === 'KeepsakeDenyOldTls' ? missing.tlsVersion : undefined
+  const needs: Readonly<Record<string, string | undefined>> = {
+    KeepsakeDenyPlainHttp: missing.tls,
+    KeepsakeDenyOldTls: missing.tlsVersion,
+    KeepsakeDenyWritersKeys: missing.writersKeys,
+  }
+  const why = ({ Sid }: Statement) => (Sid === undefined ? undefined : needs[Sid])
   return {
     wanted: statements.filter((statement) => why(statement) === undefined),
     notes: statements
