@@ -5,7 +5,7 @@ import type { ObjectStore } from '../stores/index.ts'
 import { type BucketFacts, type BucketPlace, readBucketFacts } from './bucket-facts.ts'
 import { type CatalogueParts, catalogueChecks, runCatalogueCheck } from './catalogue-checks.ts'
 import { checks } from './checks.ts'
-import { controls, judgeControl, temporaryDays } from './controls/index.ts'
+import { controls, judgeControl, rulesOfVersions, temporaryDays } from './controls/index.ts'
 import {
   type CheckId,
   type Finding,
@@ -146,7 +146,9 @@ export class Doctor {
       // One of those that a wildcard stands for.
       origins: named.map((origin) => origin.replace('*', 'doctor')),
       declaredEncryption: live && live.store.make !== 'embedded' ? declaredEncryption(live.encryption) : undefined,
-      temporaryDays: typeof read === 'object' ? temporaryDays(read.facts) : undefined,
+      ...(typeof read === 'object'
+        ? { temporaryDays: temporaryDays(read.facts), rulesOfVersions: rulesOfVersions(read.facts) }
+        : { temporaryDays: undefined }),
     }
   }
 

@@ -376,6 +376,31 @@ describe('something in between that breaks answers', () => {
   })
 })
 
+describe('a store that speaks of a rule for versions where one for objects is asked', () => {
+  const change: GatewayOptions['change'] = (_, answer) => ({
+    ...answer,
+    headers: {
+      ...answer.headers,
+      'x-amz-expiration': 'expiry-date="Fri, 23 Dec 2099 00:00:00 GMT", rule-id="old%20versions"',
+    },
+  })
+
+  it.each<[string, Partial<ProbeParts>, Verdict['status'], RegExp]>([
+    ['judges nothing', { rulesOfVersions: ['old versions'] }, 'not_offered', /speaks of another, 'old versions'/],
+    ['fails where that rule does end objects', { rulesOfVersions: [] }, 'fail', /^Only in \d{5} days/],
+    [
+      'fails where there is no rule for temp/',
+      { rulesOfVersions: ['old versions'], temporaryDays: null },
+      'fail',
+      /^Only in/,
+    ],
+  ])('%s', async (_, parts, status, seen) => {
+    const endpoint = await gateway({ change })
+    const verdicts = await run(storeOf(await makeBucket(), endpoint), parts)
+    expect(verdicts['probe.expiry']).toMatchObject({ status, seen: expect.stringMatching(seen) })
+  })
+})
+
 describe('clocks', () => {
   it.each([
     [20 * 60, 'high', /^This machine is (1199|1200|1201) seconds ahead\.$/],

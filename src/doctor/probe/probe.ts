@@ -13,6 +13,8 @@ export type ProbeParts = {
   readonly origins: readonly string[]
   /** Days after which the bucket's rules end what is under temp/; null: none does; undefined: they could not be read. */
   readonly temporaryDays: number | null | undefined
+  /** Ids of the bucket's rules that end no current object, such as one for old versions. */
+  readonly rulesOfVersions?: readonly string[]
   /** The default of the bucket; null: none is set; undefined: it could not be read, or is not offered. */
   readonly declaredEncryption: string | null | undefined
   /** Milliseconds a step may take. Default: 10,000. */
