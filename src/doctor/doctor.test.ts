@@ -1,5 +1,10 @@
 /** The doctor as a whole: in the library, over HTTP and on the command line. */
-import { DeletePublicAccessBlockCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
+import {
+  DeleteBucketCommand,
+  DeletePublicAccessBlockCommand,
+  PutBucketPolicyCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
 import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCli } from '../../test/support/cli.ts'
@@ -18,14 +23,17 @@ let server: TestServer
 let s3: S3Client
 beforeAll(async () => {
   server = await startTestServer({ auth: { apiKeys: [apiKey], jwt: { keys: { secret }, audience: 'authenticated' } } })
-  const endpoint = server.parts.s3.url
-  const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
-  s3 = new S3Client({ endpoint, region: 'us-east-1', credentials, forcePathStyle: true })
+  s3 = s3At(server)
 })
 afterAll(async () => {
   s3.destroy()
   await server.stop()
 })
+
+function s3At({ parts }: TestServer): S3Client {
+  const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
+  return new S3Client({ endpoint: parts.s3.url, region: 'us-east-1', credentials, forcePathStyle: true })
+}
 
 const byId = ({ findings }: Pick<Report, 'findings'>, id: string): Finding => {
   const found = findings.find((finding) => finding.id === id)
@@ -156,6 +164,21 @@ describe('on the command line', () => {
       await shown(true, { TERM: 'dumb' }),
     ]) {
       expect(plain).not.toContain('\u001b')
+    }
+  })
+
+  it('tells one reason for many once', async () => {
+    const other = await startTestServer()
+    try {
+      await s3At(other).send(new DeleteBucketCommand({ Bucket: 'test-bucket' }))
+      const env = { KEEPSAKE_URL: other.url, KEEPSAKE_API_KEY: apiKey }
+      const { code, stdout } = await doctor(['--only', 'S3,probe'], { env })
+      expect(code).toBe(1)
+      expect(stdout.match(/There is no bucket 'test-bucket'\.$/gm)).toHaveLength(1)
+      expect(stdout).toMatch(/^\? unknown {2}14 checks {2}S3\.2, S3\.3, .*S3\.17\n {4}seen {2}There is no bucket/m)
+      expect(stdout).toMatch(/^ {4}fix {3}keepsake bucket apply makes the bucket/m)
+    } finally {
+      await other.stop()
     }
   })
 

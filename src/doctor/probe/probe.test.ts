@@ -219,6 +219,20 @@ describe('a bucket that is set up wrong', () => {
     expect(verdicts['probe.delete']?.status).toBe('unknown')
   })
 
+  it('that is not there is to be made, whatever fails for it', async () => {
+    const verdicts = await run(storeOf('nowhere'))
+    const failed = Object.entries(verdicts).filter(([, verdict]) => verdict?.status === 'fail')
+    expect(failed.map(([id]) => id)).toEqual(['probe.put', 'probe.presigned-put', 'probe.multipart'])
+    for (const [id, verdict] of failed) {
+      expect([id, verdict]).toMatchObject([
+        id,
+        { seen: expect.stringContaining('NoSuchBucket'), fix: expect.stringMatching(/^keepsake bucket apply makes/) },
+      ])
+    }
+    const passed = Object.entries(verdicts).filter(([, verdict]) => verdict?.status === 'pass')
+    expect(passed.map(([id]) => id)).toEqual(['probe.clock'])
+  })
+
   it('a page that may not see the ETag', async () => {
     const bucket = await makeBucket({ origins: [] })
     const CORSRules = [{ AllowedOrigins: [origin], AllowedMethods: ['PUT', 'GET'], AllowedHeaders: ['*'] }]

@@ -4,6 +4,7 @@ import { KeepsakeError } from '../../media/index.ts'
 import type { MultipartUpload, ObjectStore } from '../../stores/index.ts'
 import { type CheckId, fail, unknown, type Verdict } from '../finding.ts'
 import { codeOf, RawClient } from './hostile.ts'
+import { makeBucket, noBucket } from './no-bucket.ts'
 import { probeSteps } from './steps.ts'
 
 export type ProbeParts = {
@@ -118,7 +119,7 @@ class ProbeRun {
     } catch (error) {
       if (signal.aborted) return unknown('Interrupted, or out of time, while this was tried.')
       const said = deadline.aborted ? 'No answer in time.' : messageOf(error)
-      return step.onError === 'fail' ? fail(said) : unknown(said)
+      return step.onError === 'fail' ? fail(said, isNoBucket(error) ? makeBucket : {}) : unknown(said)
     }
   }
 
@@ -183,6 +184,10 @@ class ProbeRun {
 /** Where the one upload in parts goes. */
 function partsKey(folder: string): string {
   return `${folder}parts`
+}
+
+function isNoBucket(error: unknown): boolean {
+  return KeepsakeError.is(error) && error.details.s3Code === noBucket
 }
 
 function messageOf(error: unknown): string {
