@@ -5,6 +5,7 @@ import { type BucketSpec, bucketSpecs } from './desired/bucket-spec.ts'
 import type { DesiredBucket } from './desired/desired-bucket.ts'
 import type { LiveBucket } from './live/live-bucket.ts'
 import { readBucket } from './live/read-bucket.ts'
+import { isRefusal } from './live/reading.ts'
 import { missingFeatures } from './offers.ts'
 import { type Decision, type PartName, partNames } from './parts/decision.ts'
 import { decide } from './parts/index.ts'
@@ -78,14 +79,11 @@ function isUsed(spec: BucketSpec, media: BucketPlan): boolean {
   return (media.spec.logging !== null && offered('logging')) || (media.spec.inventory !== null && offered('inventory'))
 }
 
-/** Which say nothing but no: bucket names are shared by the whole world. */
-const refusals = ['AccessDenied', 'AllAccessDisabled', 'Forbidden']
-
 function requireWithinReach({ existence, bucket, store }: LiveBucket, spec: BucketSpec): void {
   if (existence.status === 'denied' || existence.status === 'error') {
     const { code, kind, message } = existence
     const details = { bucket, s3Code: code }
-    if (!refusals.includes(code)) throw new KeepsakeError(kind, message, { details })
+    if (!isRefusal(code)) throw new KeepsakeError(kind, message, { details })
     throw new KeepsakeError(
       'store_denied',
       `The bucket '${bucket}' is somebody else's, or these credentials may not look at it (s3:ListBucket: ${code}). ` +

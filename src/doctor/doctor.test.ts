@@ -243,6 +243,21 @@ describe('a doctor that is kept from its work', () => {
     for await (const { key } of store.list()) throw new Error(`${key} was left.`)
   })
 
+  it('says once what is wrong with the keys, and not that each setting is denied', async () => {
+    const endpoint = server.parts.s3.url
+    const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'wrong' }
+    const place = { bucket: 'test-bucket', region: 'us-east-1', endpoint, forcePathStyle: true, dualStack: false }
+    const doctor = new Doctor({
+      ...parts,
+      store: createMemoryStore(),
+      place: { ...place, credentials: () => credentials },
+    })
+    const { findings } = await doctor.run({ only: ['S3', 'bucket'] })
+    const seen = new Set(findings.filter(({ status }) => status !== 'not_offered').map((finding) => finding.seen))
+    expect(seen).toEqual(new Set([expect.stringMatching(/refuses the signature\. Look at AWS_SECRET_ACCESS_KEY/)]))
+    expect(findings.some(({ status }) => status === 'pass' || status === 'fail')).toBe(false)
+  })
+
   it('says that it does not know what it cannot look at', async () => {
     const doctor = new Doctor({ ...parts, store: createMemoryStore() })
     const { findings } = await doctor.run({ only: ['S3', 'bucket', 'catalogue', 'probe.identity'] })

@@ -233,6 +233,21 @@ describe('a bucket that is set up wrong', () => {
     expect(passed.map(([id]) => id)).toEqual(['probe.clock'])
   })
 
+  it('whose keys are wrong needs no permissions', async () => {
+    const { region, url: endpoint } = bench.server
+    const wrong = { ...credentials, secretAccessKey: 'wrong' }
+    const store = createS3Store({ bucket: await makeBucket(), region, endpoint, credentials: wrong, attempts: 1 })
+    closers.push(() => store.close())
+    const verdicts = await run(store)
+    for (const id of ['probe.put', 'probe.multipart'] as const) {
+      expect(verdicts[id]).toMatchObject({
+        status: 'fail',
+        seen: expect.stringContaining('Look at AWS_SECRET_ACCESS_KEY'),
+        fix: expect.stringContaining('no permission mends it'),
+      })
+    }
+  })
+
   it('a page that may not see the ETag', async () => {
     const bucket = await makeBucket({ origins: [] })
     const CORSRules = [{ AllowedOrigins: [origin], AllowedMethods: ['PUT', 'GET'], AllowedHeaders: ['*'] }]

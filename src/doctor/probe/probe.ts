@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { isRefusal } from '../../bucket/index.ts'
 import type { Clock } from '../../clock.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import type { MultipartUpload, ObjectStore } from '../../stores/index.ts'
@@ -119,7 +120,7 @@ class ProbeRun {
     } catch (error) {
       if (signal.aborted) return unknown('Interrupted, or out of time, while this was tried.')
       const said = deadline.aborted ? 'No answer in time.' : messageOf(error)
-      return step.onError === 'fail' ? fail(said, isNoBucket(error) ? makeBucket : {}) : unknown(said)
+      return step.onError === 'fail' ? fail(said, fixOf(error)) : unknown(said)
     }
   }
 
@@ -186,8 +187,14 @@ function partsKey(folder: string): string {
   return `${folder}parts`
 }
 
-function isNoBucket(error: unknown): boolean {
-  return KeepsakeError.is(error) && error.details.s3Code === noBucket
+/** A check's own fix is about permissions, which is what is missing where S3 only says no. */
+function fixOf(error: unknown): { readonly fix?: string } {
+  if (!KeepsakeError.is(error, 'store_denied', 'store_unavailable')) return {}
+  const { s3Code } = error.details
+  if (s3Code === noBucket) return makeBucket
+  return typeof s3Code === 'string' && isRefusal(s3Code)
+    ? {}
+    : { fix: 'Do what the message says; no permission mends it.' }
 }
 
 function messageOf(error: unknown): string {
