@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -260,6 +260,29 @@ describe('with the embedded S3', () => {
   const embedded = () => ({ KEEPSAKE_DATA_DIR: join(folder, bucket) })
   const run = (args: readonly string[]) => runCli(['bucket', ...args], { env: embedded() })
   const origin = ['--origin', 'http://localhost:3000']
+
+  it('exports commands that never go to AWS, and says that the other forms would', async () => {
+    const script = (await run(['export', 'aws-cli'])).stdout
+    // A CLI that tells what it was called with.
+    const bin = join(folder, 'bin')
+    await mkdir(bin, { recursive: true })
+    await writeFile(join(bin, 'aws'), '#!/bin/sh\necho "$@"\n', { mode: 0o755 })
+    const shell = (env: Record<string, string>) =>
+      spawnSync('/bin/sh', { input: script, env: { PATH: `${bin}:/bin:/usr/bin`, ...env }, encoding: 'utf8' })
+    const nowhere = shell({})
+    expect(nowhere.status).not.toBe(0)
+    expect(nowhere.stdout).toBe('')
+    expect(nowhere.stderr).toContain('AWS_ENDPOINT_URL: is to be the address of the embedded S3')
+    const here = shell({ AWS_ENDPOINT_URL: 'http://127.0.0.1:9000' })
+    expect(here.status).toBe(0)
+    expect(here.stdout).toMatch(/^(--endpoint-url http:\/\/127\.0\.0\.1:9000 s3api .*\n)+$/)
+    const template = await run(['export', 'cloudformation'])
+    expect(template).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('Give --app, --bucket or S3_BUCKET_NAME'),
+    })
+    expect((await run(['export', 'iam', '--app', 'x', '--account', '123456789012'])).stderr).toBe('')
+  })
 
   it('sets it up where nobody serves it', async () => {
     expect((await run(['plan', ...origin])).code).toBe(2)
