@@ -75,6 +75,9 @@ describe('on radosgw', () => {
       inventory: 'not offered',
       replication: 'not asked',
     })
+    // What versions cost there, which the doctor finds too (probe.put-once).
+    const versioning = again.buckets.at(-1)?.parts.find(({ part }) => part === 'versioning')?.decision
+    expect(versioning).toMatchObject({ status: 'same', notes: [expect.stringContaining('If-None-Match')] })
   })
 
   it('still takes what Keepsake writes, and obeys the rules that it was given', async () => {

@@ -124,13 +124,15 @@ export const decideVersioning: Decide<'versioning'> = (reading, { spec, missing 
     }
   }
   if (missing.versioning !== undefined) return { status: 'not offered', why: missing.versioning }
+  const { versionedConditions: lost } = missing
+  const notes = lost === undefined ? [] : [`Mind that ${lost}. --no-versioning does without.`]
   return whenRead(reading, (live) => {
-    if (live?.status === 'Enabled') return asIs
+    if (live?.status === 'Enabled') return { status: 'same', notes }
     return {
       status: 'change',
       before: live?.status ?? null,
       after: 'Enabled',
-      notes: [],
+      notes,
       write: ({ s3, sdk }) =>
         s3.send(
           new sdk.PutBucketVersioningCommand({ Bucket: spec.name, VersioningConfiguration: { Status: 'Enabled' } }),
