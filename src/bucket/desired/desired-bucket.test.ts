@@ -151,6 +151,8 @@ describe('refused is what would do harm or nothing', () => {
   it.each([
     [{ retention: { '': 5 } }, 'everything in the bucket would expire'],
     [{ retention: { '/temp/': 5 } }, "write 'temp/'"],
+    [{ retention: { '.keepsake/': 5 } }, 'needs to know the bucket by'],
+    [{ retention: { '.': 5 } }, 'needs to know the bucket by'],
     [{ transitions: [{ prefix: '/a', days: 30, storageClass: 'GLACIER' }] }, 'Keys do not begin with a slash'],
     [{ transitions: [{ prefix: '', days: 5, storageClass: 'STANDARD_IA' }] }, 'S3 wants 30 at least'],
     [{ transitions: [{ prefix: '', days: 5, storageClass: 'STANDARD' }] }, 'Allowed: STANDARD_IA'],
