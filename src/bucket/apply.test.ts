@@ -2,20 +2,21 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { applyPlan } from './apply.ts'
 import { openControlClient } from './control-client.ts'
 import type { DesiredBucket } from './desired/desired-bucket.ts'
-import { hasChanges, openQuestions, type Plan, planBucket, planJson } from './plan.ts'
+import { hasChanges, openQuestions, type Plan, planBucket, planJson, unmetParts } from './plan.ts'
 import { desiredOf, parseSavedPlan, requireUnchanged, savedPlanText } from './saved-plan.ts'
 import {
   type Bench,
   credentials,
   desire,
   desireEverything,
+  replica,
   type SettingsServer,
   startBench,
   startSettingsServer,
 } from './testing/index.ts'
 
 const role = 'arn:aws:iam::123456789012:role/copies'
-const all = () => desireEverything({ replication: { region: 'eu-west-1', role } })
+const all = () => desireEverything({ replication: { ...replica, role } })
 const looks = [0, 0, 0, 0]
 
 function statuses({ buckets }: Plan): Record<string, string> {
@@ -133,6 +134,8 @@ describe('a store that has every setting', () => {
     const desired = desire({ env: 'prod', logging: true, replication: { region: 'eu-west-1', role } }, { bucket: name })
     const kept = statuses(await plan(desired))
     expect(kept).toMatchObject({ 'media.logging': 'kept', 'media.replication': 'kept', 'media.encryption': 'kept' })
+    // Encryption by a key is more than was asked.
+    expect(unmetParts(await plan(desired)).map(({ part }) => part)).toEqual(['logging', 'replication'])
     await apply(await plan(desired))
     expect(aws.documents.get(`${name}?logging`)).toContain('company-logs')
     await apply(await plan(desired, true))
@@ -140,6 +143,7 @@ describe('a store that has every setting', () => {
     expect(aws.documents.get(`${name}?replication`)).toMatch(/theirs.*keepsake-replica.*<Priority>5</s)
     expect(aws.documents.get(`${name}?encryption`)).toContain('AES256')
     expect(hasChanges(await plan(desired, true))).toBe(false)
+    expect(unmetParts(await plan(desired, true))).toEqual([])
   })
 
   it('waits for what does not show at once, and for changes of others to end', async () => {
@@ -210,6 +214,7 @@ describe('a store that has every setting', () => {
     expect(openQuestions(made)).toMatchObject([
       { part: 'replication', code: null, why: expect.stringContaining('bucket.replication.role') },
     ])
+    expect(unmetParts(made)).toMatchObject([{ part: 'replication' }])
   })
 })
 
@@ -266,6 +271,16 @@ describe('the embedded S3', () => {
     await put({})
     await put({ ServerSideEncryption: 'AES256' })
     await expect(put({ ServerSideEncryption: 'aws:kms' })).rejects.toMatchObject({ name: 'AccessDenied' })
+  })
+
+  it('refuses another ending of keys, but for what Keepsake keeps for itself', async () => {
+    await apply(await plan(false, desire({ env: 'dev', fileExtensions: ['jpg', '.MP4'] }, { bucket: 'media' })))
+    const { s3, sdk } = bench.client
+    const put = (Key: string) => s3.send(new sdk.PutObjectCommand({ Bucket: 'media', Key, Body: 'x' }))
+    for (const key of ['a/b.jpg', 'b.mp4', 'temp/anything', 'quarantine/a.exe', '.keepsake/marker']) await put(key)
+    for (const key of ['a/b.exe', 'jpg', 'a.jpg.html', 'temporary']) {
+      await expect(put(key), key).rejects.toMatchObject({ name: 'AccessDenied' })
+    }
   })
 
   describe('with rules of others', () => {
@@ -336,7 +351,11 @@ describe('the embedded S3', () => {
       expect(media?.live.policy).toMatchObject({
         value: {
           id: 'theirs',
-          statements: [{ raw: foreignStatement }, { statement: { Sid: 'KeepsakeDenyOtherEncryption' } }],
+          statements: [
+            { raw: foreignStatement },
+            { statement: { Sid: 'KeepsakeDenyOtherEncryption' } },
+            { statement: { Sid: 'KeepsakeDenyWritersKeys' } },
+          ],
         },
       })
     })
@@ -390,7 +409,9 @@ describe('the embedded S3', () => {
     )
     const made = await plan()
     expect(statuses(made)).toMatchObject({ 'media.policy': 'kept' })
-    expect(JSON.stringify(planJson(made))).toContain("'PublicReadGetObject' lets everybody in")
+    expect(unmetParts(made)).toMatchObject([
+      { part: 'policy', why: expect.stringContaining("'PublicReadGetObject' lets") },
+    ])
     await apply(made)
     const steps = await apply(await plan(true))
     expect(steps).toMatchObject([{ step: 'policy', outcome: 'done' }])

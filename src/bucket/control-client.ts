@@ -52,8 +52,6 @@ export type ControlClient = {
   close(): void
 }
 
-export const credentialsAdvice = 'Look at AWS_PROFILE (--profile), AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'
-
 const maxAnswerBytes = 4 * 1024 ** 2
 /** A PUT or GET whose answer lists objects was taken for another request than it is. */
 const listing = /<ListBucketResult[\s>]/

@@ -22,7 +22,7 @@ export type {
   Versioning,
 } from './live/live-bucket.ts'
 export { readBucket, readExistence } from './live/read-bucket.ts'
-export { isDenied, isNotOffered, type Reading, type S3Failure, s3Failure } from './live/reading.ts'
+export { isDenied, isNotOffered, isRefusal, type Reading, type S3Failure, s3Failure } from './live/reading.ts'
 export { type Feature, type Make, type Missing, missingFeatures } from './offers.ts'
 export { type Decision, type PartName, partNames } from './parts/decision.ts'
 export {
@@ -34,6 +34,7 @@ export {
   type PlanOptions,
   planBucket,
   planJson,
+  unmetParts,
 } from './plan.ts'
 export { type FoundStatement, type Policy, type Principal, parsePolicy, type Statement } from './policy/policy.ts'
 export { desiredOf, parseSavedPlan, requireUnchanged, type SavedPlan, savedPlanText } from './saved-plan.ts'

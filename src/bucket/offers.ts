@@ -16,7 +16,9 @@ export type Feature =
   | 'encryption'
   | 'kms'
   | 'versioning'
+  | 'versionedConditions'
   | 'policy'
+  | 'writersKeys'
   | 'transitions'
   | 'logging'
   | 'inventory'
@@ -40,6 +42,8 @@ const missingOf: Readonly<Partial<Record<Make, Missing>>> = {
   // Seen on radosgw 16.2: ?logging is answered with an empty document and a put of it creates a bucket.
   ceph: {
     ...noTlsVersion,
+    versionedConditions: 'with versions this Ceph no longer obeys If-None-Match, so that an upload can replace another',
+    writersKeys: 'Ceph does not judge a write by whether it brings a key',
     blockPublicAcls: 'with it this Ceph refuses every write',
     ownership: 'Ceph has no ownership controls',
     logging: 'Ceph takes it and writes no logs',

@@ -1,10 +1,11 @@
 import { KeepsakeError } from '../media/index.ts'
 import { fingerprint } from './canonical.ts'
-import { type ControlClient, credentialsAdvice } from './control-client.ts'
+import type { ControlClient } from './control-client.ts'
 import { type BucketSpec, bucketSpecs } from './desired/bucket-spec.ts'
 import type { DesiredBucket } from './desired/desired-bucket.ts'
 import type { LiveBucket } from './live/live-bucket.ts'
 import { readBucket } from './live/read-bucket.ts'
+import { isRefusal } from './live/reading.ts'
 import { missingFeatures } from './offers.ts'
 import { type Decision, type PartName, partNames } from './parts/decision.ts'
 import { decide } from './parts/index.ts'
@@ -79,24 +80,15 @@ function isUsed(spec: BucketSpec, media: BucketPlan): boolean {
 }
 
 function requireWithinReach({ existence, bucket, store }: LiveBucket, spec: BucketSpec): void {
-  if (existence.status === 'denied') {
+  if (existence.status === 'denied' || existence.status === 'error') {
+    const { code, kind, message } = existence
+    const details = { bucket, s3Code: code }
+    if (!isRefusal(code)) throw new KeepsakeError(kind, message, { details })
     throw new KeepsakeError(
       'store_denied',
-      `The bucket '${bucket}' is somebody else's, or these credentials may not look at it (s3:ListBucket: ${existence.code}). ` +
+      `The bucket '${bucket}' is somebody else's, or these credentials may not look at it (s3:ListBucket: ${code}). ` +
         'Use other credentials, or another name.',
-      { details: { bucket, s3Code: existence.code } },
-    )
-  }
-  if (existence.status === 'error' && existence.code === 'CredentialsProviderError') {
-    throw new KeepsakeError('store_denied', `There are no credentials for '${bucket}'. ${credentialsAdvice}`, {
-      details: { bucket, s3Code: existence.code },
-    })
-  }
-  if (existence.status === 'error') {
-    throw new KeepsakeError(
-      'store_unavailable',
-      `The bucket '${bucket}' cannot be looked at: ${existence.code}: ${existence.message}`,
-      { details: { bucket, s3Code: existence.code } },
+      { details },
     )
   }
   if (existence.status === 'exists' && store.make === 'aws' && existence.region && existence.region !== spec.region) {
@@ -132,6 +124,23 @@ export function hasChanges({ buckets }: Plan): boolean {
   return buckets.some(({ create, parts }) => create || parts.some(({ decision }) => decision.status === 'change'))
 }
 
+/**
+ * The parts that are not as they are asked to be, and that an apply does not change: others' settings stand in the way,
+ * or something is missing that only a person can give.
+ */
+export function unmetParts({
+  buckets,
+}: Plan): { readonly bucket: string; readonly part: PartName; readonly why: string }[] {
+  return buckets.flatMap(({ spec, parts }) =>
+    parts.flatMap(({ part, decision }) => {
+      const at = { bucket: spec.name, part }
+      if (decision.status === 'blocked') return [{ ...at, why: decision.why }]
+      if (decision.status !== 'kept' || decision.because !== 'in the way') return []
+      return [{ ...at, why: decision.notes.at(-1) ?? '' }]
+    }),
+  )
+}
+
 /** The parts that could not be read, and those for which something is missing. */
 export function openQuestions({
   buckets,
@@ -150,6 +159,7 @@ export function planJson(plan: Plan): unknown {
   return {
     bucket: plan.desired.name,
     changes: hasChanges(plan),
+    unmet: unmetParts(plan),
     fingerprint: plan.fingerprint,
     buckets: plan.buckets.map(({ spec, create, live, parts }) => ({
       bucket: spec.name,

@@ -45,7 +45,7 @@ function partLines(part: string, decision: Decision, paint: Paint): string[] {
         ...notes(decision.notes, paint),
       ]
     case 'kept':
-      return [paint('yellow', `! ${part}: kept as it is, which is not ours`), ...notes(decision.notes, paint)]
+      return [paint('yellow', `! ${part}: ${keptTexts[decision.because]}`), ...notes(decision.notes, paint)]
     case 'not offered':
       return [paint('dim', `- ${part}: not offered: ${printable(decision.why)}`)]
     case 'unknown':
@@ -54,6 +54,12 @@ function partLines(part: string, decision: Decision, paint: Paint): string[] {
       return [paint('red', `! ${part}: ${printable(decision.why)}`)]
   }
 }
+
+const keptTexts = {
+  'in the way': 'not as asked: what others set stays as it is',
+  'more than asked': 'kept as others set it',
+  'left over': 'ours is left, though asked for no more',
+} as const
 
 function notes(texts: readonly string[], paint: Paint): string[] {
   return texts.map((text) => paint('dim', `    ${printable(text)}`))

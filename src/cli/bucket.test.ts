@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -50,6 +50,7 @@ describe('keepsake bucket', () => {
     expect(planned.stdout).toContain('+ bucket: will be made')
     expect(planned.stdout).toContain('  +     "origins": ["http://localhost:3000"],')
     expect(planned.stdout).toContain('= versioning: not asked for')
+    expect(planned.stdout).toMatch(/ Next: keepsake bucket apply, with the same options\n$/)
     const applied = await keepsake(['apply', ...origin, '--yes'])
     expect(applied).toMatchObject({ code: 0, stderr: '' })
     expect(applied.stdout).toContain(`done ${bucket} cors\n`)
@@ -140,6 +141,43 @@ describe('keepsake bucket', () => {
     expect(elsewhere.stderr).toContain('The plan was made for')
   })
 
+  it('never ends with 0 where others keep the bucket from being as asked', async () => {
+    const { s3, sdk } = bench.client
+    await keepsake(['apply', '--yes'])
+    await s3.send(new sdk.DeletePublicAccessBlockCommand({ Bucket: bucket }))
+    const Statement = {
+      Sid: 'PublicReadGetObject',
+      Effect: 'Allow',
+      Principal: '*',
+      Action: 's3:GetObject',
+      Resource: `arn:aws:s3:::${bucket}/*`,
+    }
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement })
+    await s3.send(new sdk.PutBucketPolicyCommand({ Bucket: bucket, Policy }))
+    const deny = '--deny-other-encryption'
+    const applied = await keepsake(['apply', '--yes', deny])
+    expect(applied.code).toBe(5)
+    expect(applied.stdout).toMatch(/Done: 1 of 1 steps, each read back\. Not as asked, as told above: policy\.\n$/)
+    const planned = await keepsake(['plan', deny])
+    expect(planned.code).toBe(2)
+    expect(planned.stdout).toContain('! policy: not as asked: what others set stays as it is\n')
+    expect(planned.stdout).toMatch(/Nothing that an apply would change\. Not as asked, as told above: policy\.\n$/)
+    expect((await keepsake(['plan', deny, '--json'])).json()).toMatchObject({
+      changes: false,
+      unmet: [{ bucket, part: 'policy', why: expect.stringContaining('--adopt') }],
+    })
+    expect((await keepsake(['apply', '--yes', deny, '--adopt'])).code).toBe(0)
+    expect((await keepsake(['plan', deny])).code).toBe(0)
+  })
+
+  it('does not take what is left of its own for a difference', async () => {
+    await keepsake(['apply', '--origin', 'http://localhost:3000', '--yes'])
+    const { code, stdout } = await keepsake(['plan'])
+    expect(code).toBe(0)
+    expect(stdout).toContain('! cors: ours is left, though asked for no more\n')
+    expect(stdout).toContain(`aws s3api delete-bucket-cors --bucket ${bucket}`)
+  })
+
   it('ends with 4 where a setting may not be read', async () => {
     await keepsake(['apply', '--yes'])
     const { s3, sdk } = bench.client
@@ -152,10 +190,18 @@ describe('keepsake bucket', () => {
     expect(stdout).toContain('? cors: unknown: s3:GetBucketCORS: AccessDenied')
   })
 
-  it('ends with 4 for wrong keys', async () => {
-    const { code, stderr } = await keepsake(['plan'], { AWS_SECRET_ACCESS_KEY: 'wrong' })
-    expect(code).toBe(4)
-    expect(stderr).toContain('[store_denied]')
+  it.each([
+    [4, { AWS_SECRET_ACCESS_KEY: 'wrong' }, 'refuses the signature. Look at AWS_SECRET_ACCESS_KEY'],
+    [4, { AWS_ACCESS_KEY_ID: 'AKIANOBODY' }, 'does not know the access key. Look at AWS_ACCESS_KEY_ID'],
+    [4, { AWS_REGION: 'eu-west-3' }, 'is in the region us-east-1, not in eu-west-3. Set AWS_REGION=us-east-1.'],
+    [6, { S3_ENDPOINT: 'http://127.0.0.1:1' }, 'refuses connections (ECONNREFUSED). Is it running?'],
+  ])('ends with %i and says what is wrong: %j', async (exit, env, words) => {
+    for (const exists of [false, true]) {
+      if (exists) await keepsake(['apply', '--yes'])
+      const { code, stderr } = await keepsake(['plan'], env)
+      expect(stderr).toContain(words)
+      expect(code).toBe(exit)
+    }
   })
 
   it.each([
@@ -214,6 +260,29 @@ describe('with the embedded S3', () => {
   const embedded = () => ({ KEEPSAKE_DATA_DIR: join(folder, bucket) })
   const run = (args: readonly string[]) => runCli(['bucket', ...args], { env: embedded() })
   const origin = ['--origin', 'http://localhost:3000']
+
+  it('exports commands that never go to AWS, and says that the other forms would', async () => {
+    const script = (await run(['export', 'aws-cli'])).stdout
+    // A CLI that tells what it was called with.
+    const bin = join(folder, 'bin')
+    await mkdir(bin, { recursive: true })
+    await writeFile(join(bin, 'aws'), '#!/bin/sh\necho "$@"\n', { mode: 0o755 })
+    const shell = (env: Record<string, string>) =>
+      spawnSync('/bin/sh', { input: script, env: { PATH: `${bin}:/bin:/usr/bin`, ...env }, encoding: 'utf8' })
+    const nowhere = shell({})
+    expect(nowhere.status).not.toBe(0)
+    expect(nowhere.stdout).toBe('')
+    expect(nowhere.stderr).toContain('AWS_ENDPOINT_URL: is to be the address of the embedded S3')
+    const here = shell({ AWS_ENDPOINT_URL: 'http://127.0.0.1:9000' })
+    expect(here.status).toBe(0)
+    expect(here.stdout).toMatch(/^(--endpoint-url http:\/\/127\.0\.0\.1:9000 s3api .*\n)+$/)
+    const template = await run(['export', 'cloudformation'])
+    expect(template).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('Give --app, --bucket or S3_BUCKET_NAME'),
+    })
+    expect((await run(['export', 'iam', '--app', 'x', '--account', '123456789012'])).stderr).toBe('')
+  })
 
   it('sets it up where nobody serves it', async () => {
     expect((await run(['plan', ...origin])).code).toBe(2)

@@ -24,13 +24,13 @@ export const checks = {
     title: 'Nobody can read the bucket without credentials',
     severity: 'critical',
     why: 'Whoever guesses or learns a key reads the media, for ever: no link expires, and no owner is asked.',
-    fix: 'keepsake bucket apply, which blocks public access; then take the Allow for everybody out of the policy. Public collections are read through S3_BASE_URL, a CDN with its own access.',
+    fix: 'keepsake bucket apply --adopt, which blocks public access and takes the Allow for everybody out of the policy. Public collections are read through S3_BASE_URL, a CDN with its own access.',
   },
   'S3.3': {
     title: 'Nobody can write to the bucket without credentials',
     severity: 'critical',
     why: 'Anybody can replace or delete media, or store their own at your expense.',
-    fix: 'keepsake bucket apply, which blocks public access; then take the Allow for everybody out of the policy.',
+    fix: 'keepsake bucket apply --adopt, which blocks public access and takes the Allow for everybody out of the policy.',
   },
   'S3.5': {
     title: 'The bucket refuses requests without TLS',
@@ -48,7 +48,7 @@ export const checks = {
     title: 'The bucket is replicated to a second one',
     severity: 'info',
     why: 'A copy in another region survives the loss of one. Security Hub calls this low; Keepsake works without.',
-    fix: 'Declare a replica for keepsake bucket apply, or: aws s3api put-bucket-replication --bucket {bucket} --replication-configuration file://replication.json',
+    fix: 'keepsake bucket apply --replica-region REGION --replica-role ROLE-ARN, or: aws s3api put-bucket-replication --bucket {bucket} --replication-configuration file://replication.json',
   },
   'S3.8': {
     title: 'The bucket blocks public access',
@@ -60,13 +60,13 @@ export const checks = {
     title: 'Access to the bucket is logged',
     severity: 'medium',
     why: 'Keepsake’s audit tells which links it gave; who used them, and who came past Keepsake, only the bucket’s log tells.',
-    fix: 'keepsake bucket apply, or: aws s3api put-bucket-logging --bucket {bucket} --bucket-logging-status \'{"LoggingEnabled":{"TargetBucket":"LOG-BUCKET","TargetPrefix":"{bucket}/"}}\'',
+    fix: 'keepsake bucket apply --logging, or: aws s3api put-bucket-logging --bucket {bucket} --bucket-logging-status \'{"LoggingEnabled":{"TargetBucket":"LOG-BUCKET","TargetPrefix":"{bucket}/"}}\'',
   },
   'S3.10': {
     title: 'A versioned bucket has a lifecycle',
     severity: 'medium',
     why: 'Versions that were replaced or deleted are kept, and paid for, until a rule ends them.',
-    fix: 'keepsake bucket apply, which ends versions that are not current.',
+    fix: 'keepsake bucket apply --versioning, which ends versions that are not current.',
   },
   'S3.11': {
     title: 'The bucket tells of events',
@@ -90,7 +90,7 @@ export const checks = {
     title: 'The bucket keeps versions',
     severity: 'low',
     why: 'What was overwritten or deleted by mistake can be brought back. Keepsake itself never overwrites.',
-    fix: 'keepsake bucket apply with versioning declared, or: aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled',
+    fix: 'keepsake bucket apply --versioning, or: aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled',
   },
   'S3.15': {
     title: 'Objects can be locked',
@@ -102,7 +102,7 @@ export const checks = {
     title: 'Objects are encrypted with a KMS key',
     severity: 'info',
     why: 'A key of your own can be watched and taken away. Security Hub calls this medium; S3 encrypts everything with keys of its own in any case.',
-    fix: 'keepsake bucket apply with a KMS key declared, or: aws s3api put-bucket-encryption --bucket {bucket} --server-side-encryption-configuration \'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"aws:kms"},"BucketKeyEnabled":true}]}\'',
+    fix: 'keepsake bucket apply --kms-key KEY-ARN, or: aws s3api put-bucket-encryption --bucket {bucket} --server-side-encryption-configuration \'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"aws:kms"},"BucketKeyEnabled":true}]}\'',
   },
   'bucket.tls-version': {
     title: 'The bucket refuses TLS older than 1.2',
@@ -126,13 +126,13 @@ export const checks = {
     title: 'Deleted media goes away for good',
     severity: 'medium',
     why: 'In a versioned bucket a delete only hides: without NoncurrentVersionExpiration every deleted asset stays readable by its version.',
-    fix: 'keepsake bucket apply, or a lifecycle rule for the whole bucket with NoncurrentVersionExpiration.',
+    fix: 'keepsake bucket apply --versioning, or a lifecycle rule for the whole bucket with NoncurrentVersionExpiration.',
   },
   'bucket.cors': {
     title: 'Only named origins may use the bucket from a page',
     severity: 'medium',
     why: 'With an origin of * any page can use a link that leaked, and read what it gives.',
-    fix: 'keepsake bucket apply with the origins of your apps, in place of *.',
+    fix: 'keepsake bucket apply --adopt --origin https://YOUR.APP, which takes the place of *.',
   },
   'probe.identity': {
     title: 'The credentials are somebody’s',
@@ -204,7 +204,7 @@ export const checks = {
     title: 'Without a signature nothing can be read, listed or written',
     severity: 'critical',
     why: 'It was tried, and so can everybody.',
-    fix: 'keepsake bucket apply, which blocks public access; then take the Allow for everybody out of the policy.',
+    fix: 'keepsake bucket apply --adopt, which blocks public access and takes the Allow for everybody out of the policy.',
   },
   'probe.plain-http': {
     title: 'The store does not serve media over plain HTTP',
@@ -240,13 +240,13 @@ export const checks = {
     title: 'Pages of the declared origins may upload',
     severity: 'medium',
     why: 'A browser asks the bucket before it uploads, and hides the ETag of a part unless the bucket exposes it.',
-    fix: 'keepsake bucket apply with the origins of your apps.',
+    fix: 'keepsake bucket apply --origin https://YOUR.APP, repeated for each; or bucket.origins in the configuration.',
   },
   'probe.cors-evil': {
     title: 'Pages of other origins may not',
     severity: 'medium',
     why: 'Any page could use a link that leaked, and read what it gives.',
-    fix: 'keepsake bucket apply with the origins of your apps, in place of *.',
+    fix: 'keepsake bucket apply --adopt --origin https://YOUR.APP, which takes the place of *.',
   },
   'probe.multipart': {
     title: 'An upload in parts can be begun and given up',

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { runCli } from '../../test/support/cli.ts'
 import { checks } from './checks.ts'
 import { doctorMarkdown } from './doctor-markdown.ts'
 import { groupOf } from './index.ts'
@@ -16,4 +17,21 @@ it('what a check says is short, and ends as a sentence does where it is one', ()
     expect([id, fix]).toEqual([id, expect.stringMatching(/\S/)])
     expect(['S3', 'bucket', 'probe', 'catalogue', 'folder', 'settings']).toContain(groupOf(id))
   }
+})
+
+it('a fix by keepsake is a command that there is, with options that it takes', async () => {
+  const commands = Object.entries(checks).flatMap(([id, { fix }]) => {
+    const command = /keepsake ((?:[a-z]+ ?)+)((?:--[a-z-]+(?: [^ ,;]+)? ?)*)/.exec(fix)
+    const [, verb = '', options = ''] = command ?? []
+    return command ? [{ id, verb: verb.trim(), options: options.match(/--[a-z-]+/g) ?? [] }] : []
+  })
+  expect(commands.length).toBeGreaterThan(15)
+  const helps = new Map<string, string>()
+  for (const { id, verb, options } of commands) {
+    const [group = '', name = ''] = verb.split(' ')
+    const help = helps.get(name) ?? (await runCli([group, name, '--help'])).stdout
+    helps.set(name, help)
+    for (const option of options) expect([id, help]).toEqual([id, expect.stringContaining(`  ${option} `)])
+  }
+  expect(commands.find(({ id }) => id === 'S3.9')?.options).toEqual(['--logging'])
 })

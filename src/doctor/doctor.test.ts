@@ -1,5 +1,10 @@
 /** The doctor as a whole: in the library, over HTTP and on the command line. */
-import { DeletePublicAccessBlockCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
+import {
+  DeleteBucketCommand,
+  DeletePublicAccessBlockCommand,
+  PutBucketPolicyCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
 import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCli } from '../../test/support/cli.ts'
@@ -18,14 +23,17 @@ let server: TestServer
 let s3: S3Client
 beforeAll(async () => {
   server = await startTestServer({ auth: { apiKeys: [apiKey], jwt: { keys: { secret }, audience: 'authenticated' } } })
-  const endpoint = server.parts.s3.url
-  const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
-  s3 = new S3Client({ endpoint, region: 'us-east-1', credentials, forcePathStyle: true })
+  s3 = s3At(server)
 })
 afterAll(async () => {
   s3.destroy()
   await server.stop()
 })
+
+function s3At({ parts }: TestServer): S3Client {
+  const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret' }
+  return new S3Client({ endpoint: parts.s3.url, region: 'us-east-1', credentials, forcePathStyle: true })
+}
 
 const byId = ({ findings }: Pick<Report, 'findings'>, id: string): Finding => {
   const found = findings.find((finding) => finding.id === id)
@@ -159,6 +167,21 @@ describe('on the command line', () => {
     }
   })
 
+  it('tells one reason for many once', async () => {
+    const other = await startTestServer()
+    try {
+      await s3At(other).send(new DeleteBucketCommand({ Bucket: 'test-bucket' }))
+      const env = { KEEPSAKE_URL: other.url, KEEPSAKE_API_KEY: apiKey }
+      const { code, stdout } = await doctor(['--only', 'S3,probe'], { env })
+      expect(code).toBe(1)
+      expect(stdout.match(/There is no bucket 'test-bucket'\.$/gm)).toHaveLength(1)
+      expect(stdout).toMatch(/^\? unknown {2}14 checks {2}S3\.2, S3\.3, .*S3\.17\n {4}seen {2}There is no bucket/m)
+      expect(stdout).toMatch(/^ {4}fix {3}keepsake bucket apply makes the bucket/m)
+    } finally {
+      await other.stop()
+    }
+  })
+
   it('tells its exit codes', async () => {
     expect((await doctor(['--help'])).stdout).toMatch(
       /Exit codes:\n {2}0 .*\n {2}1 .*critical or high.*\n {2}5 .*\n {2}6 /,
@@ -218,6 +241,21 @@ describe('a doctor that is kept from its work', () => {
     expect(findings.map(({ status }) => status)).toEqual(['unknown', 'unknown'])
     expect(ok).toBe(false)
     for await (const { key } of store.list()) throw new Error(`${key} was left.`)
+  })
+
+  it('says once what is wrong with the keys, and not that each setting is denied', async () => {
+    const endpoint = server.parts.s3.url
+    const credentials = { accessKeyId: 'TESTKEY', secretAccessKey: 'wrong' }
+    const place = { bucket: 'test-bucket', region: 'us-east-1', endpoint, forcePathStyle: true, dualStack: false }
+    const doctor = new Doctor({
+      ...parts,
+      store: createMemoryStore(),
+      place: { ...place, credentials: () => credentials },
+    })
+    const { findings } = await doctor.run({ only: ['S3', 'bucket'] })
+    const seen = new Set(findings.filter(({ status }) => status !== 'not_offered').map((finding) => finding.seen))
+    expect(seen).toEqual(new Set([expect.stringMatching(/refuses the signature\. Look at AWS_SECRET_ACCESS_KEY/)]))
+    expect(findings.some(({ status }) => status === 'pass' || status === 'fail')).toBe(false)
   })
 
   it('says that it does not know what it cannot look at', async () => {

@@ -1,11 +1,11 @@
-import type { LiveBucket } from '../bucket/index.ts'
+import { isRefusal, type LiveBucket } from '../bucket/index.ts'
 import type { Logger } from '../logger.ts'
 import { KeepsakeError } from '../media/index.ts'
 import type { ObjectStore } from '../stores/index.ts'
 import { type BucketFacts, type BucketPlace, readBucketFacts } from './bucket-facts.ts'
 import { type CatalogueParts, catalogueChecks, runCatalogueCheck } from './catalogue-checks.ts'
 import { checks } from './checks.ts'
-import { controls, judgeControl, temporaryDays } from './controls/index.ts'
+import { type ControlId, controls, type Facts, judgeControl, rulesOfVersions, temporaryDays } from './controls/index.ts'
 import {
   type CheckId,
   type Finding,
@@ -146,7 +146,9 @@ export class Doctor {
       // One of those that a wildcard stands for.
       origins: named.map((origin) => origin.replace('*', 'doctor')),
       declaredEncryption: live && live.store.make !== 'embedded' ? declaredEncryption(live.encryption) : undefined,
-      temporaryDays: typeof read === 'object' ? temporaryDays(read.facts) : undefined,
+      ...(typeof read === 'object'
+        ? { temporaryDays: temporaryDays(read.facts), rulesOfVersions: rulesOfVersions(read.facts) }
+        : { temporaryDays: undefined }),
     }
   }
 
@@ -196,10 +198,18 @@ function judgeFacts(read: BucketFacts | string | undefined): Verdicts {
   const { existence, bucket } = facts.live
   for (const id of ids) {
     const isAbsent = existence.status === 'missing' && id !== 'S3.1'
-    const verdict = isAbsent ? unknown(`There is no bucket '${bucket}'.`) : judgeControl(id, facts)
+    const verdict = isAbsent ? unknown(`There is no bucket '${bucket}'.`) : judgeRead(id, facts)
     verdicts.set(id, id === 'S3.1' && facts.account ? withAccount(verdict, facts.account) : verdict)
   }
   return verdicts
+}
+
+/** Wrong keys, a clock that is off, a store that is away: not each setting is denied, but nothing is told at all. */
+function judgeRead(id: ControlId, facts: Facts): Verdict {
+  const verdict = judgeControl(id, facts)
+  const { existence } = facts.live
+  const isAway = existence.status === 'denied' || existence.status === 'error'
+  return isAway && verdict.status === 'unknown' && !isRefusal(existence.code) ? unknown(existence.message) : verdict
 }
 
 /** The command names the account, which is known only once the credentials were asked. */

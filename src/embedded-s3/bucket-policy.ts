@@ -166,7 +166,7 @@ function pattern(text: string, ignoreCase: boolean): RegExp {
 }
 
 const KEYS =
-  /^(?:aws:(?:securetransport|sourceip|referer|useragent|currenttime|principaltype)|s3:(?:x-amz-(?:server-side-encryption|acl|storage-class|copy-source|metadata-directive|content-sha256|grant-[a-z-]+|server-side-encryption-aws-kms-key-id)|prefix|delimiter|max-keys|authtype|signatureversion|(?:existing|request)objecttag\/.+))$/
+  /^(?:aws:(?:securetransport|sourceip|referer|useragent|currenttime|principaltype)|s3:(?:x-amz-(?:server-side-encryption|acl|storage-class|copy-source|metadata-directive|content-sha256|grant-[a-z-]+|server-side-encryption-aws-kms-key-id|server-side-encryption-customer-algorithm)|prefix|delimiter|max-keys|authtype|signatureversion|(?:existing|request)objecttag\/.+))$/
 
 type Test = (value: string, wanted: readonly string[]) => boolean
 const some =

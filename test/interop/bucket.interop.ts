@@ -75,6 +75,9 @@ describe('on radosgw', () => {
       inventory: 'not offered',
       replication: 'not asked',
     })
+    // What versions cost there, which the doctor finds too (probe.put-once).
+    const versioning = again.buckets.at(-1)?.parts.find(({ part }) => part === 'versioning')?.decision
+    expect(versioning).toMatchObject({ status: 'same', notes: [expect.stringContaining('If-None-Match')] })
   })
 
   it('still takes what Keepsake writes, and obeys the rules that it was given', async () => {
@@ -83,6 +86,13 @@ describe('on radosgw', () => {
     await put('ai-generated/a.jpg')
     await put('temp/anything')
     await expect(put('ai-generated/a.exe')).rejects.toMatchObject({ name: 'AccessDenied' })
+    const encrypted = (Bucket: string, more: object) =>
+      s3.send(new sdk.PutObjectCommand({ Bucket, Key: 'ai-generated/b.jpg', Body: 'x', ...more }))
+    const another = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'key-1' }
+    await encrypted(bucket, { ServerSideEncryption: 'AES256' })
+    await expect(encrypted(bucket, another)).rejects.toMatchObject({ name: 'AccessDenied' })
+    await s3.send(new sdk.CreateBucketCommand({ Bucket: `${bucket}-open` }))
+    await encrypted(`${bucket}-open`, another)
     const preflight = (origin: string) =>
       fetch(`${gateway.endpoint}/${bucket}/ai-generated/a.jpg`, {
         method: 'OPTIONS',

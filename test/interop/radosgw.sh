@@ -64,6 +64,9 @@ rgw data = $dir/rgw
 rgw dns name = localhost
 rgw enable usage log = false
 rgw enable ops log = false
+rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = key-1=$(head -c 32 /dev/urandom | base64)
 CONF
 }
 

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { desire, desireEverything } from '../testing/desired.ts'
+import { account, desire, desireEverything, replica } from '../testing/desired.ts'
+import { isDenied } from '../testing/simulator.ts'
 import { bucketName, checkBucketName } from './bucket-name.ts'
 import { bucketSpecs } from './bucket-spec.ts'
 import { refuseCataloguedExpiry } from './prefix.ts'
 
 const media = { bucket: 'media' }
+const kmsKey = `arn:aws:kms:us-east-1:${account}:key/0f0f0f0f-1111-2222-3333-444444444444`
 
 describe('the name', () => {
   it('is the app, the environment and the account', () => {
@@ -117,14 +119,47 @@ describe('origins', () => {
   })
 })
 
+describe('writes with another encryption', () => {
+  const header = 's3:x-amz-server-side-encryption'
+  const keyHeader = `${header}-aws-kms-key-id`
+  const denied = (settings: Parameters<typeof desire>[0], context: Record<string, string>) => {
+    const spec = bucketSpecs(desire({ denyOtherEncryption: true, ...settings }, media)).at(-1)
+    const statements = spec?.statements.filter(({ Action }) => Action?.includes('s3:PutObject')) ?? []
+    return isDenied(statements, { action: 's3:PutObject', resource: 'arn:aws:s3:::media/key', context })
+  }
+  const ownKey = { [`${header}-customer-algorithm`]: 'AES256' }
+
+  it('are denied where SSE-S3 is asked for, and silent ones are not', () => {
+    expect(denied({}, {})).toBe(false)
+    expect(denied({}, { [header]: 'AES256' })).toBe(false)
+    expect(denied({}, { [header]: 'aws:kms' })).toBe(true)
+    expect(denied({}, ownKey)).toBe(true)
+  })
+
+  it('or with another key are denied where a key is named', () => {
+    expect(denied({ kmsKey }, {})).toBe(false)
+    expect(denied({ kmsKey }, { [header]: 'aws:kms', [keyHeader]: kmsKey })).toBe(false)
+    expect(denied({ kmsKey }, { [header]: 'aws:kms' })).toBe(false)
+    expect(denied({ kmsKey }, { [header]: 'aws:kms', [keyHeader]: `${kmsKey}5` })).toBe(true)
+    expect(denied({ kmsKey }, { [header]: 'aws:kms:dsse' })).toBe(true)
+    expect(denied({ kmsKey }, { [header]: 'AES256' })).toBe(true)
+    expect(denied({ kmsKey }, ownKey)).toBe(true)
+  })
+})
+
 describe('refused is what would do harm or nothing', () => {
   it.each([
     [{ retention: { '': 5 } }, 'everything in the bucket would expire'],
     [{ retention: { '/temp/': 5 } }, "write 'temp/'"],
+    [{ retention: { '.keepsake/': 5 } }, 'needs to know the bucket by'],
+    [{ retention: { '.': 5 } }, 'needs to know the bucket by'],
     [{ transitions: [{ prefix: '/a', days: 30, storageClass: 'GLACIER' }] }, 'Keys do not begin with a slash'],
     [{ transitions: [{ prefix: '', days: 5, storageClass: 'STANDARD_IA' }] }, 'S3 wants 30 at least'],
     [{ transitions: [{ prefix: '', days: 5, storageClass: 'STANDARD' }] }, 'Allowed: STANDARD_IA'],
     [{ kmsKey: 'alias/mine' }, 'the whole ARN of a key'],
+    [{ kmsKey: replica.kmsKey }, 'is a key of eu-west-1, and the bucket lies in us-east-1'],
+    [{ kmsKey, replication: { region: 'eu-west-1' } }, 'bucket.replication.kmsKey is missing'],
+    [{ replication: { region: 'eu-west-1', kmsKey } }, 'is a key of us-east-1, and the bucket lies in eu-west-1'],
     [{ prefixes: ['/x/'] }, 'bucket.prefixes'],
     [{ logging: { bucket: 'media' } }, 'each log would be logged'],
     [{ replication: { region: 'us-east-1' } }, 'where the bucket itself is'],

@@ -90,7 +90,7 @@ export function desireBucket(settings: ParsedBucketSettings, context: DesiredCon
     partition: partitionOf(context.region),
     origins: checkOrigins(settings.origins ?? [], env),
     prefixes: (settings.prefixes ?? []).map((prefix) => checkPrefix(prefix, 'bucket.prefixes')),
-    kmsKey: settings.kmsKey === undefined ? null : checkKmsKey(settings.kmsKey, 'bucket.kmsKey'),
+    kmsKey: settings.kmsKey === undefined ? null : checkKmsKey(settings.kmsKey, 'bucket.kmsKey', context.region),
     denyOtherEncryption: settings.denyOtherEncryption ?? false,
     fileExtensions: checkExtensions(settings.fileExtensions ?? []),
     versioning: settings.versioning ?? (env === 'prod' || settings.replication !== undefined),
@@ -152,7 +152,7 @@ function logsBucket(name: string): string {
 }
 
 function replicationOf(
-  { replication, versioning }: ParsedBucketSettings,
+  { replication, versioning, kmsKey }: ParsedBucketSettings,
   { region }: DesiredContext,
   name: string,
 ): DesiredBucket['replication'] {
@@ -172,17 +172,34 @@ function replicationOf(
       `bucket.replication.role is '${replication.role}'. Allowed is the ARN of a role, arn:aws:iam::<account>:role/<name>.`,
     )
   }
+  // S3: "ReplicaKmsKeyID must be specified if SseKmsEncryptedObjects tag is present."
+  if (kmsKey !== undefined && replication.kmsKey === undefined) {
+    throw new KeepsakeError(
+      'invalid_setting',
+      `bucket.replication.kmsKey is missing. What is encrypted by a KMS key (bucket.kmsKey) S3 copies only to be encrypted by a key of ${replication.region}: name that one (--replica-kms-key).`,
+    )
+  }
   return {
     bucket: checkBucketName(replication.bucket ?? `${name}-replica`),
     region: replication.region,
     role: replication.role ?? null,
-    kmsKey: replication.kmsKey === undefined ? null : checkKmsKey(replication.kmsKey, 'bucket.replication.kmsKey'),
+    kmsKey:
+      replication.kmsKey === undefined
+        ? null
+        : checkKmsKey(replication.kmsKey, 'bucket.replication.kmsKey', replication.region),
   }
 }
 
 /** An alias is resolved in the account of whoever writes, which may be another one (AWS, PutBucketEncryption). */
-function checkKmsKey(key: string, setting: string): string {
-  if (/^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/.test(key)) return key
+function checkKmsKey(key: string, setting: string, region: string): string {
+  const keyRegion = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:key\/[A-Za-z0-9-]+$/.exec(key)?.[1]
+  if (keyRegion === region) return key
+  if (keyRegion !== undefined) {
+    throw new KeepsakeError(
+      'invalid_setting',
+      `${setting} is a key of ${keyRegion}, and the bucket lies in ${region}. A bucket takes a key of its own region.`,
+    )
+  }
   throw new KeepsakeError(
     'invalid_setting',
     `${setting} is '${key}'. Allowed is the whole ARN of a key, arn:aws:kms:<region>:<account>:key/<id>; an alias may mean another key to another account.`,

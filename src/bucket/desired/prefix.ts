@@ -36,8 +36,17 @@ export function checkExpiryPrefix(prefix: string, setting: string): string {
       `${setting} has an empty prefix: everything in the bucket would expire. Name a prefix, such as 'exports/'.`,
     )
   }
+  // The mark that says whose the bucket is, without which reconciling could not tell an orphan from another's media.
+  if (markPrefix.startsWith(prefix) || prefix.startsWith(markPrefix)) {
+    throw new KeepsakeError(
+      'invalid_setting',
+      `${setting} has the prefix '${prefix}', which takes in ${markPrefix}: what Keepsake needs to know the bucket by. Name another one.`,
+    )
+  }
   return checkPrefix(prefix, setting)
 }
+
+const markPrefix = '.keepsake/'
 
 /**
  * What S3 expires the catalogue would still have for stored. A template that begins with a placeholder may make any key,

@@ -62,15 +62,22 @@ export function logsStatements(desired: DesiredBucket, logs: string): Statement[
 
 /**
  * A write that says nothing gets the bucket's own encryption, so only one that asks for another is refused: a Deny of
- * the silent ones would lock out every client that relies on the default. `Null: false` is "the header is there".
+ * the silent ones would lock out every client that relies on the default. `StringLike: *` is "the header is there"; so is
+ * `Null: false`, but Ceph 16 takes that for "is not there" and would let everything through.
  */
 function encryptionStatements(arn: string, kmsKey: string | null): object[] {
   const header = 's3:x-amz-server-side-encryption'
   const keyHeader = 's3:x-amz-server-side-encryption-aws-kms-key-id'
+  // With a key of the writer's own (SSE-C) there is no such header, and nobody else can read what was written.
+  const ownKeyHeader = 's3:x-amz-server-side-encryption-customer-algorithm'
   const put = { Effect: 'Deny', Principal: '*', Action: 's3:PutObject', Resource: `${arn}/*` }
-  const other = (name: string, wanted: string) => ({ StringNotEquals: { [name]: wanted }, Null: { [name]: 'false' } })
+  const other = (name: string, wanted: string) => ({
+    StringNotEquals: { [name]: wanted },
+    StringLike: { [name]: '*' },
+  })
   return [
     { Sid: 'KeepsakeDenyOtherEncryption', ...put, Condition: other(header, kmsKey === null ? 'AES256' : 'aws:kms') },
+    { Sid: 'KeepsakeDenyWritersKeys', ...put, Condition: { StringLike: { [ownKeyHeader]: '*' } } },
     ...(kmsKey === null ? [] : [{ Sid: 'KeepsakeDenyOtherKey', ...put, Condition: other(keyHeader, kmsKey) }]),
   ]
 }

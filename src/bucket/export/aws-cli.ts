@@ -9,8 +9,8 @@ import { offeredSpec } from './offered-spec.ts'
 export type AwsCliOptions = {
   /** What the store has not; those settings are left out. Default: nothing. */
   readonly missing?: Missing
-  /** Default: AWS's own. */
-  readonly endpoint?: string | null
+  /** Default: AWS's own. `environment`: what AWS_ENDPOINT_URL says when the commands run, which has to say something. */
+  readonly endpoint?: string | null | 'environment'
 }
 
 /**
@@ -30,12 +30,21 @@ export function awsCli(desired: DesiredBucket, options: AwsCliOptions = {}): str
     '#!/bin/sh',
     '# Sets up by the AWS CLI what `keepsake bucket apply` would. Rules of others in these buckets are replaced.',
     'set -eu',
-    ...(options.endpoint ? [`export AWS_ENDPOINT_URL=${quote(options.endpoint)}`] : []),
+    ...endpointLines(options.endpoint ?? null),
     ...(options.endpoint ? [`aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`] : []),
     '',
     ...used.flatMap((spec) => bucketLines(spec, desired, options.missing ?? {})),
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** Without an address the commands would go to AWS. */
+function endpointLines(endpoint: string | null): string[] {
+  if (endpoint === null) return []
+  if (endpoint !== 'environment') return [`export AWS_ENDPOINT_URL=${quote(endpoint)}`]
+  return [
+    `export AWS_ENDPOINT_URL="\${AWS_ENDPOINT_URL:?is to be the address of the embedded S3, which its server tells}"`,
+  ]
 }
 
 /** A word for a POSIX shell, as it is. */

@@ -3,7 +3,7 @@ import { loadAwsServiceSpecSync } from '@aws-cdk/aws-service-spec'
 import type { Property, PropertyType, Resource, TypeDefinition } from '@aws-cdk/service-spec-types'
 import { describe, expect, it } from 'vitest'
 import { bucketSpecs } from '../desired/bucket-spec.ts'
-import { desire, desireEverything } from '../testing/desired.ts'
+import { desire, desireEverything, replica } from '../testing/desired.ts'
 import { cloudFormation, type Template } from './cloudformation.ts'
 import { cloudFront } from './cloudfront.ts'
 
@@ -109,7 +109,7 @@ describe('CloudFormation', () => {
     ['everything', desireEverything()],
     [
       'with a role of its own',
-      desireEverything({ replication: { region: 'eu-west-1', role: 'arn:aws:iam::123456789012:role/copies' } }),
+      desireEverything({ replication: { ...replica, role: 'arn:aws:iam::123456789012:role/copies' } }),
     ],
     ['next to nothing', desire({ env: 'dev' }, { bucket: 'media' })],
     ['logs elsewhere', desire({ logging: { bucket: 'company-logs' }, inventory: 'Weekly' }, { bucket: 'media' })],

@@ -12,7 +12,6 @@ export type IamRole = (typeof iamRoles)[number]
 
 export type IamPolicy = { readonly Version: '2012-10-17'; readonly Statement: readonly Statement[] }
 
-/** Keys that Keepsake makes for itself beside those of the collections. */
 /** Where the doctor tries things out. */
 const probePrefix = 'temp/.doctor/'
 
@@ -27,21 +26,19 @@ export function iamPolicy(desired: DesiredBucket, role: IamRole): IamPolicy {
 }
 
 const statementsOf: Readonly<Record<IamRole, (desired: DesiredBucket) => object[]>> = {
-  app: (desired) => {
-    const prefixes = desired.prefixes.length === 0 ? [''] : asSet([...desired.prefixes, ...reservedPrefixes])
-    return [
-      allow(
-        'KeepsakeObjects',
-        ['s3:GetObject', 's3:PutObject', 's3:DeleteObject', ...multipartActions],
-        objects(desired, prefixes),
-      ),
-      allow('KeepsakeLists', listActions, [arnOf(desired)]),
-      ...keyStatements(desired, ['kms:Decrypt', 'kms:GenerateDataKey']),
-    ]
-  },
+  app: (desired) => [
+    allow(
+      'KeepsakeObjects',
+      ['s3:GetObject', 's3:PutObject', 's3:DeleteObject', ...multipartActions],
+      objects(desired, writtenPrefixes(desired)),
+    ),
+    allow('KeepsakeLists', listActions, [arnOf(desired)]),
+    ...keyStatements(desired, ['kms:Decrypt', 'kms:GenerateDataKey']),
+  ],
   janitor: (desired) => [
     allow('KeepsakeObjects', ['s3:GetObject', 's3:DeleteObject', ...multipartActions], objects(desired, [''])),
-    allow('KeepsakeOwnKeys', ['s3:PutObject'], objects(desired, reservedPrefixes)),
+    // What is lost is put back where it was, by reconciling and from quarantine.
+    allow('KeepsakeWrites', ['s3:PutObject'], objects(desired, writtenPrefixes(desired))),
     allow('KeepsakeLists', listActions, [arnOf(desired)]),
     ...keyStatements(desired, ['kms:Decrypt', 'kms:GenerateDataKey']),
   ],
@@ -77,6 +74,11 @@ const statementsOf: Readonly<Record<IamRole, (desired: DesiredBucket) => object[
         ]
       : []),
   ],
+}
+
+/** Where keys of collections lie, and those that Keepsake makes for itself beside them. */
+function writtenPrefixes({ prefixes }: DesiredBucket): string[] {
+  return prefixes.length === 0 ? [''] : asSet([...prefixes, ...reservedPrefixes])
 }
 
 /** What S3 itself does as the role that copies: https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html */

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { desire, desireEverything } from '../testing/desired.ts'
+import { desire, desireEverything, replica } from '../testing/desired.ts'
 import { hcl } from './hcl.ts'
 import { terraform } from './terraform.ts'
 
@@ -77,7 +77,7 @@ describe('Terraform', () => {
     ['everything', desireEverything()],
     [
       'with a role of its own',
-      desireEverything({ replication: { region: 'eu-west-1', role: 'arn:aws:iam::123456789012:role/copies' } }),
+      desireEverything({ replication: { ...replica, role: 'arn:aws:iam::123456789012:role/copies' } }),
     ],
     ['next to nothing', desire({ env: 'dev' }, { bucket: 'media' })],
     ['logs elsewhere', desire({ logging: { bucket: 'company-logs' }, inventory: 'Weekly' }, { bucket: 'media' })],

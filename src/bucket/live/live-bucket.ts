@@ -4,6 +4,7 @@ import type {
   NotificationConfiguration,
   ReplicationConfiguration,
 } from '@aws-sdk/client-s3'
+import type { ErrorCode } from '../../media/index.ts'
 import type { Make } from '../offers.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Cors } from './cors.ts'
@@ -45,7 +46,11 @@ export type Existence =
   /** Somebody's, perhaps ours: these credentials may not look. */
   | {
       readonly status: 'denied' | 'error'
+      /** As the store names it. */
       readonly code: string
+      /** As Keepsake does. */
+      readonly kind: ErrorCode
+      /** What it means and what to do (docs/s3-errors.md). */
       readonly message: string
       readonly region: string | null
     }

@@ -160,7 +160,7 @@ describe('reading a bucket', () => {
       credentials: () => ({ ...credentials, secretAccessKey: 'wrong' }),
     })
     const live = await readBucket(client, 'fresh')
-    expect(live.existence).toMatchObject({ status: 'denied' })
+    expect(live.existence).toMatchObject({ status: 'denied', code: 'SignatureDoesNotMatch', kind: 'store_denied' })
     expect(live.policy).toMatchObject({ status: 'denied', code: 'SignatureDoesNotMatch' })
     client.close()
   })

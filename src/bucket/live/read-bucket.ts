@@ -2,7 +2,7 @@ import { explainS3Error } from '../../stores/index.ts'
 import { type ControlClient, placeOf } from '../control-client.ts'
 import type { Existence, LiveBucket, LiveParts } from './live-bucket.ts'
 import { partReaders } from './part-readers.ts'
-import { s3Failure } from './reading.ts'
+import { isDenied, isNotOffered, s3Failure } from './reading.ts'
 
 /** Reads a bucket's settings. Never throws for what the store answers: each part has a status. */
 export async function readBucket(client: ControlClient, bucket: string): Promise<LiveBucket> {
@@ -71,12 +71,30 @@ export async function readExistence(client: ControlClient, bucket: string): Prom
   try {
     const { BucketRegion } = await s3.send(new sdk.HeadBucketCommand({ Bucket: bucket }))
     return { status: 'exists', region: BucketRegion ?? null }
-  } catch (error) {
-    const { code, status, headers } = s3Failure(error)
-    const { message } = explainS3Error(error, placeOf(client, 's3:ListBucket', bucket))
+  } catch (first) {
+    const { status, headers } = s3Failure(first)
     const region = headers['x-amz-bucket-region'] ?? null
     if (status === 404) return { status: 'missing' }
     if (status === 301) return { status: 'exists', region }
-    return { status: status === 403 ? 'denied' : 'error', code, message, region }
+    const error = status >= 400 && status < 500 ? await inWords(client, bucket, first) : first
+    const failure = s3Failure(error)
+    const { code: kind, message } = explainS3Error(error, placeOf(client, listAction, bucket))
+    return { status: isDenied(failure) ? 'denied' : 'error', code: failure.code, kind, message, region }
+  }
+}
+
+const listAction = 's3:ListBucket'
+
+/**
+ * A HEAD has no body to say why: wrong keys, an expired token, a clock that is off and another region all look like a
+ * refusal. The same permission is asked for once more, by a request whose answer has words.
+ */
+async function inWords({ s3, sdk }: ControlClient, bucket: string, first: unknown): Promise<unknown> {
+  try {
+    await s3.send(new sdk.ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 }))
+    return first
+  } catch (second) {
+    // A list that is given after all is no refusal, and told by the client as a setting that is not known.
+    return isNotOffered(s3Failure(second)) ? first : second
   }
 }

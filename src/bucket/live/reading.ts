@@ -54,6 +54,11 @@ export function isDenied({ code, status }: S3Failure): boolean {
   return status === 403 || code === 'AccessDenied' || code === 'AllAccessDisabled' || status === 401
 }
 
+/** Codes that say nothing but no; others say what is wrong with the request, its keys, its time or its place. */
+export function isRefusal(code: string): boolean {
+  return ['AccessDenied', 'AllAccessDisabled', 'Forbidden'].includes(code)
+}
+
 /** MinIO and R2 answer 501, some answer 405 or say that they do not know the sub-resource. */
 export function isNotOffered({ code, status }: S3Failure): boolean {
   return (

@@ -73,7 +73,7 @@ export const decideEncryption: Decide<'encryption'> = (reading, { spec, missing,
     if (same) return asIs
     if (live && kmsKey === null && !adopt) {
       const note = `It is encrypted by ${live.algorithm} with ${live.kmsKey ?? "the account's own key"}, which is more than SSE-S3. Name that key (--kms-key), or --adopt to go back to SSE-S3.`
-      return { status: 'kept', before: shownEncryption(live), notes: [note] }
+      return { status: 'kept', because: 'more than asked', before: shownEncryption(live), notes: [note] }
     }
     return {
       status: 'change',
@@ -124,13 +124,15 @@ export const decideVersioning: Decide<'versioning'> = (reading, { spec, missing 
     }
   }
   if (missing.versioning !== undefined) return { status: 'not offered', why: missing.versioning }
+  const { versionedConditions: lost } = missing
+  const notes = lost === undefined ? [] : [`Mind that ${lost}. --no-versioning does without.`]
   return whenRead(reading, (live) => {
-    if (live?.status === 'Enabled') return asIs
+    if (live?.status === 'Enabled') return { status: 'same', notes }
     return {
       status: 'change',
       before: live?.status ?? null,
       after: 'Enabled',
-      notes: [],
+      notes,
       write: ({ s3, sdk }) =>
         s3.send(
           new sdk.PutBucketVersioningCommand({ Bucket: spec.name, VersioningConfiguration: { Status: 'Enabled' } }),
@@ -146,7 +148,8 @@ export const decideLogging: Decide<'logging'> = (reading, { spec, missing, adopt
   return whenRead(reading, (live) => {
     if (live && canonicalJson(live) === canonicalJson(logging)) return asIs
     if (live && !adopt) {
-      return { status: 'kept', before: live, notes: [`Somebody logs to ${live.bucket} already. --adopt changes that.`] }
+      const notes = [`Somebody logs to ${live.bucket} already. --adopt changes that.`]
+      return { status: 'kept', because: 'in the way', before: live, notes }
     }
     return {
       status: 'change',

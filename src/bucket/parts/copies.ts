@@ -50,7 +50,7 @@ export const decideReplication: Decide<'replication'> = (reading, { spec, missin
     }
     if (foreign.length > 0 && live?.Role !== role && !adopt) {
       const note = `Somebody replicates as ${live?.Role}, and all rules share one role. Name that one, or --adopt to change it.`
-      return { status: 'kept', before: live, notes: [note] }
+      return { status: 'kept', because: 'in the way', before: live, notes: [note] }
     }
     const taken = foreign.map(({ Priority }) => Priority ?? 0)
     const free = Math.max(replication.rule.Priority ?? 1, ...taken.map((priority) => priority + 1))

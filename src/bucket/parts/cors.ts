@@ -14,7 +14,8 @@ export const decideCors: Decide<'cors'> = (reading, { spec, adopt }) => {
     const rules = [...spec.cors, ...kept.map(({ rule }) => rule)]
     if (spec.cors.length === 0 && own.length === 0) return notAsked
     if (rules.length === 0) {
-      return { status: 'kept', before: own.map(({ rule }) => rule), notes: [leftOver(spec.name)] }
+      const before = own.map(({ rule }) => rule)
+      return { status: 'kept', because: 'left over', before, notes: [leftOver(spec.name)] }
     }
     if (canonicalJson(rules) === canonicalJson(found.map(({ rule }) => rule))) return asIs
     const wide = kept.filter(({ rule }) => rule.origins.includes('*'))

@@ -45,8 +45,16 @@ export type Decision =
       readonly notes: readonly string[]
       readonly write: (client: ControlClient) => Promise<unknown>
     }
-  /** Somebody else's choice, which stays until it is taken over. */
-  | { readonly status: 'kept'; readonly before: unknown; readonly notes: readonly string[] }
+  | {
+      readonly status: 'kept'
+      /**
+       * What stays as it is: somebody else's choice with which what is asked for cannot be, until it is taken over;
+       * somebody else's that gives more than is asked; or what is left of ours and asked for no more.
+       */
+      readonly because: 'in the way' | 'more than asked' | 'left over'
+      readonly before: unknown
+      readonly notes: readonly string[]
+    }
   | { readonly status: 'not offered'; readonly why: string }
   /** It cannot be seen, so it cannot be judged. */
   | { readonly status: 'unknown'; readonly why: string; readonly code: string }

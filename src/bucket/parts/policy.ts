@@ -20,6 +20,7 @@ export const decidePolicy: Decide<'policy'> = (reading, context) => {
     if (open.length > 0) {
       return {
         status: 'kept',
+        because: 'in the way',
         before: found.map(({ statement }) => statement),
         notes: [
           ...notes,
@@ -32,7 +33,7 @@ export const decidePolicy: Decide<'policy'> = (reading, context) => {
     if (kept.length === foreign.length && sameStatements(own, wanted)) return { status: 'same', notes }
     const statements = [...kept.map(({ raw }) => raw), ...wanted]
     if (statements.length === 0) {
-      return { status: 'kept', before: own, notes: [...notes, leftOver(spec.name)] }
+      return { status: 'kept', because: 'left over', before: own, notes: [...notes, leftOver(spec.name)] }
     }
     const document = JSON.stringify({
       Version: live?.version ?? '2012-10-17',
@@ -60,8 +61,12 @@ export function offeredStatements(
   statements: readonly Statement[],
   missing: Missing,
 ): { readonly wanted: readonly Statement[]; readonly notes: readonly string[] } {
-  const why = ({ Sid }: Statement) =>
-    Sid === 'KeepsakeDenyPlainHttp' ? missing.tls : Sid === 'KeepsakeDenyOldTls' ? missing.tlsVersion : undefined
+  const needs: Readonly<Record<string, string | undefined>> = {
+    KeepsakeDenyPlainHttp: missing.tls,
+    KeepsakeDenyOldTls: missing.tlsVersion,
+    KeepsakeDenyWritersKeys: missing.writersKeys,
+  }
+  const why = ({ Sid }: Statement) => (Sid === undefined ? undefined : needs[Sid])
   return {
     wanted: statements.filter((statement) => why(statement) === undefined),
     notes: statements

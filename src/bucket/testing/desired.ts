@@ -3,6 +3,11 @@ import { type DesiredBucket, type DesiredContext, desireBucket } from '../desire
 
 export const account = '123456789012'
 
+export const replica = {
+  region: 'eu-west-1',
+  kmsKey: `arn:aws:kms:eu-west-1:${account}:key/0f0f0f0f-1111-2222-3333-555555555555`,
+}
+
 const everything: ParsedBucketSettings = {
   app: 'echoes-audio',
   env: 'prod',
@@ -18,10 +23,7 @@ const everything: ParsedBucketSettings = {
   ],
   logging: true,
   inventory: 'Daily',
-  replication: {
-    region: 'eu-west-1',
-    kmsKey: `arn:aws:kms:eu-west-1:${account}:key/0f0f0f0f-1111-2222-3333-555555555555`,
-  },
+  replication: replica,
   distribution: `arn:aws:cloudfront::${account}:distribution/E2QWRUHAPOMQZL`,
 }
 

@@ -6,7 +6,7 @@ import { type ControlClient, openControlClient } from '../control-client.ts'
 import { credentials } from './credentials.ts'
 
 export { credentials } from './credentials.ts'
-export { account, desire, desireEverything } from './desired.ts'
+export { account, desire, desireEverything, replica } from './desired.ts'
 export { type SettingsServer, startSettingsServer } from './settings-server.ts'
 
 export type Bench = {

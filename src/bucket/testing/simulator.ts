@@ -17,6 +17,14 @@ export function isAllowed({ Statement }: IamPolicy, ask: Ask): boolean {
   return fitting.some(({ Effect }) => Effect === 'Allow') && fitting.every(({ Effect }) => Effect === 'Allow')
 }
 
+/** Whether a bucket's policy denies it to whoever asks; of who that is, it judges `*` alone. */
+export function isDenied(statements: readonly Statement[], ask: Ask): boolean {
+  return statements.some(({ Principal, ...statement }) => {
+    if (Principal !== '*' || statement.Effect !== 'Deny') throw new Error('The simulator judges a Deny for all alone.')
+    return applies(statement, ask)
+  })
+}
+
 /** Throws for an element that this simulator does not judge: silence would be an answer. */
 function applies(statement: Statement, { action, resource, context = {} }: Ask): boolean {
   const { Sid: _, Effect: __, Action = [], Resource = [], Condition = {}, ...others } = statement
@@ -35,6 +43,9 @@ function holds(operator: string, value: string | undefined, wanted: readonly str
   switch (operator) {
     case 'StringEquals':
       return value !== undefined && wanted.includes(value)
+    // Of a key that is not there it is true that it has another value.
+    case 'StringNotEquals':
+      return value === undefined || !wanted.includes(value)
     case 'StringLike':
     case 'ArnLike':
       return value !== undefined && wanted.some((pattern) => matches(pattern, value))

@@ -28,7 +28,8 @@ export function addBucketCommands({ program, io, done }: Commands): void {
       'after',
       `${precedence}
 
-Exit codes: 0 nothing to change, 2 something to change, 4 a setting may not be read, 6 one could not be.
+Exit codes: 0 it is as asked, 2 it is not: there is something to change, or others' settings stand in the way,
+4 a setting may not be read, 6 one could not be.
 
 Examples:
   $ keepsake bucket plan --app echoes-audio --env dev --profile my-profile --origin http://localhost:3000
@@ -49,6 +50,9 @@ Examples:
       `${precedence}
 
 It can be repeated: what is done is not done again, and after a failure it goes on from there.
+
+Exit codes: 0 it is as asked, 4 and 6 as in keepsake --help, 5 a step was refused, or something is not as asked because
+others' settings stand in the way (--adopt) or something is missing.
 
 Examples:
   $ keepsake bucket apply --app echoes-audio --env prod --origin https://echoes.app --logging

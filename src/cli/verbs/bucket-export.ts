@@ -41,11 +41,17 @@ export async function exportVerb(format: string, options: ExportVerbOptions, io:
   const settings = await bucketConfig(options, io)
   const desired = desireBucket(settings.config.bucket, await contextOf(settings))
   const text = render(known, desired, { role, publicKey: await publicKeyOf(options.publicKey, known) }, settings.config)
+  if (settings.config.objectStore.kind === 'embedded' && known !== 'aws-cli' && !options.json) {
+    io.stderr.write(onlyEmbedded)
+  }
   if (options.out !== undefined) await writeFile(options.out, text)
   else if (options.json && !text.startsWith('{')) io.stdout.write(jsonDocument({ format: known, text }))
   else io.stdout.write(text)
   return exitCodes.ok
 }
+
+const onlyEmbedded =
+  'keepsake: nothing names a bucket at AWS, so this is about the one of the embedded S3. Give --app, --bucket or S3_BUCKET_NAME.\n'
 
 async function publicKeyOf(file: string | undefined, format: Format): Promise<string | null> {
   if (file === undefined) return null
@@ -102,8 +108,9 @@ function render(format: Format, desired: DesiredBucket, { role, publicKey }: Ask
 
 /** Commands are for the store that is set, as far as its address tells which it is; the others are for AWS. */
 function storeOf({ objectStore: store }: ResolvedConfig): { missing: Missing; endpoint: string | null } {
+  // Its port is known only while somebody serves it.
   if (store.kind === 'embedded')
-    return { missing: missingFeatures({ make: 'embedded', plainHttp: true }), endpoint: null }
+    return { missing: missingFeatures({ make: 'embedded', plainHttp: true }), endpoint: 'environment' }
   const { endpoint } = store
   if (endpoint === null) return { missing: {}, endpoint }
   const url = new URL(endpoint)

@@ -14,6 +14,7 @@ import {
   type SavedPlan,
   type StepResult,
   savedPlanText,
+  unmetParts,
 } from '../../bucket/index.ts'
 import type { ParsedBucketSettings } from '../../config/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
@@ -44,8 +45,8 @@ export async function planVerb(options: PlanVerbOptions, io: Io): Promise<ExitCo
       await writeFile(options.out, text)
     }
     if (options.json) io.stdout.write(jsonDocument(planJson(plan)))
-    else io.stdout.write(`${planText(plan, painter(io))}\n${summary(plan, options.out)}\n`)
-    return unanswered(plan) ?? (hasChanges(plan) ? changes : exitCodes.ok)
+    else io.stdout.write(`${planText(plan, painter(io))}\n${summary(plan, nextStep(options))}\n`)
+    return unanswered(plan) ?? (hasChanges(plan) || unmetParts(plan).length > 0 ? changes : exitCodes.ok)
   })
 }
 
@@ -72,11 +73,11 @@ export async function applyVerb(file: string | undefined, options: ApplyVerbOpti
       if (!options.json) io.stdout.write(stepText(result, paint))
     }
     const steps = await applyPlan(plan, access.clientOf, { onStep, signal: io.signal })
-    const open = openQuestions(plan)
-    if (options.json) io.stdout.write(jsonDocument({ bucket: desired.name, steps, open }))
-    else io.stdout.write(`${outcome(steps)}\n`)
+    const [open, unmet] = [openQuestions(plan), unmetParts(plan)]
+    if (options.json) io.stdout.write(jsonDocument({ bucket: desired.name, steps, open, unmet }))
+    else io.stdout.write(`${outcome(steps)}${notAsAsked(plan)}\n`)
     if (io.signal.aborted) throw CliFailure.interrupted()
-    return exitCodeOf(steps) ?? unanswered(plan) ?? exitCodes.ok
+    return exitCodeOf(steps) ?? unanswered(plan) ?? (unmet.length > 0 ? exitCodes.refused : exitCodes.ok)
   })
 }
 
@@ -149,12 +150,26 @@ async function readPlan(file: string): Promise<string> {
   })
 }
 
-function summary(plan: Plan, out: string | undefined): string {
-  const open = openQuestions(plan).length
+/** @param next How the same options are applied. */
+function summary(plan: Plan, next: string): string {
+  const open = openQuestions(plan).filter(({ code }) => code !== null).length
   const rest = open === 0 ? '' : ` ${open} ${open === 1 ? 'setting' : 'settings'} could not be judged.`
-  if (!hasChanges(plan)) return `Nothing to change.${rest}`
-  const next = out === undefined ? 'keepsake bucket apply' : `keepsake bucket apply ${out}`
-  return `There is something to change.${rest} Next: ${next}`
+  const unmet = notAsAsked(plan)
+  return hasChanges(plan)
+    ? `There is something to change.${rest}${unmet} Next: ${next}`
+    : `Nothing ${unmet === '' ? 'to change' : 'that an apply would change'}.${rest}${unmet}`
+}
+
+function nextStep({ out, adopt, ...options }: PlanVerbOptions): string {
+  if (out !== undefined) return `keepsake bucket apply ${out}`
+  const given = Object.values(adopt ? { ...options, adopt } : options).some((value) => value !== undefined)
+  return given ? 'keepsake bucket apply, with the same options' : 'keepsake bucket apply'
+}
+
+function notAsAsked(plan: Plan): string {
+  const unmet = unmetParts(plan)
+  if (unmet.length === 0) return ''
+  return ` Not as asked, as told above: ${[...new Set(unmet.map(({ part }) => part))].join(', ')}.`
 }
 
 function outcome(steps: readonly StepResult[]): string {

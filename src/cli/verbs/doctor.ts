@@ -63,7 +63,7 @@ function page(findings: readonly Finding[], all: boolean, paint: Paint): string 
     .filter(({ status }) => status === 'fail')
     .toSorted((a, b) => severityOrder.indexOf(a.severity) - severityOrder.indexOf(b.severity))
   const unknown = findings.filter(({ status }) => status === 'unknown')
-  const blocks = [...failed, ...unknown].map((finding) => block(finding, paint))
+  const blocks = [...failed.map((finding) => block(finding, paint)), ...unknownBlocks(unknown, paint)]
   const rest = findings.filter(({ status }) => status === 'pass' || status === 'not_offered')
   const listed = all ? grouped(rest, paint) : counted(findings, paint)
   return `${blocks.join('')}${listed}\n${summary(findings, paint)}`
@@ -82,6 +82,16 @@ function block(finding: Finding, paint: Paint): string {
     ...(status === 'fail' ? [`    why   ${printable(why)}`, `    fix   ${printable(fix)}`] : []),
   ]
   return `${lines.join('\n')}\n\n`
+}
+
+/** One cause leaves many things unknown: what has the same reason is told once. */
+function unknownBlocks(findings: readonly Finding[], paint: Paint): string[] {
+  return [...Map.groupBy(findings, ({ seen }) => seen)].map(([seen, all]) => {
+    const [first] = all
+    if (first !== undefined && all.length === 1) return block(first, paint)
+    const ids = all.map(({ id }) => id).join(', ')
+    return `${paint('? unknown', 'yellow')}  ${paint(`${all.length} checks`, 'bold')}  ${paint(ids, 'faint')}\n    seen  ${printable(seen)}\n\n`
+  })
 }
 
 function grouped(findings: readonly Finding[], paint: Paint): string {

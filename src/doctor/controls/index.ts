@@ -18,7 +18,7 @@ import {
 import { accountBlocksPublicAccess, bucketBlocksPublicAccess, isNotPublic } from './public-access.ts'
 
 export type { Facts } from './control.ts'
-export { temporaryDays } from './keeping.ts'
+export { rulesOfVersions, temporaryDays } from './keeping.ts'
 
 /** What is judged by a bucket's settings alone. */
 export const controls = {

@@ -112,6 +112,13 @@ export function temporaryDays(facts: Facts): number | null | undefined {
   return days.length === 0 ? null : Math.min(...days)
 }
 
+/** Ids of rules that end no object that is current, whatever they do to others. */
+export function rulesOfVersions(facts: Facts): string[] {
+  return rulesOf(facts).flatMap(({ id, expirationDays, expirationDate }) =>
+    expirationDays === null && expirationDate === null ? [id] : [],
+  )
+}
+
 /** S3.14 */
 export function keepsVersions({ live }: Facts): Verdict {
   return judge(live.versioning, {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { fail, notOffered, pass, unknown } from '../finding.ts'
 import { type RawAnswer, shown } from './hostile.ts'
+import { makeBucket, noBucket } from './no-bucket.ts'
 import type { Bench, Step } from './probe.ts'
 
 const contentType = 'image/png'
@@ -18,7 +19,9 @@ const presignedPut: Step = {
     const key = newKey('uploaded')
     const { url, headers } = store.signPut(key, { expiresIn: 60, headers: uploadHeaders(bench) })
     const answer = await raw.send(url, { method: 'PUT', headers, body: bytes, signal })
-    if (answer.status !== 200) return fail(`The upload was answered with ${shown(answer)}.`)
+    if (answer.status !== 200) {
+      return fail(`The upload was answered with ${shown(answer)}.`, answer.code === noBucket ? makeBucket : {})
+    }
     const found = await store.head(key, { signal })
     if (found?.size !== bytes.length || found.contentType !== contentType) {
       return fail('The upload was taken, and the object is not as it was sent.')

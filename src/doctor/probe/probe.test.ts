@@ -219,6 +219,35 @@ describe('a bucket that is set up wrong', () => {
     expect(verdicts['probe.delete']?.status).toBe('unknown')
   })
 
+  it('that is not there is to be made, whatever fails for it', async () => {
+    const verdicts = await run(storeOf('nowhere'))
+    const failed = Object.entries(verdicts).filter(([, verdict]) => verdict?.status === 'fail')
+    expect(failed.map(([id]) => id)).toEqual(['probe.put', 'probe.presigned-put', 'probe.multipart'])
+    for (const [id, verdict] of failed) {
+      expect([id, verdict]).toMatchObject([
+        id,
+        { seen: expect.stringContaining('NoSuchBucket'), fix: expect.stringMatching(/^keepsake bucket apply makes/) },
+      ])
+    }
+    const passed = Object.entries(verdicts).filter(([, verdict]) => verdict?.status === 'pass')
+    expect(passed.map(([id]) => id)).toEqual(['probe.clock'])
+  })
+
+  it('whose keys are wrong needs no permissions', async () => {
+    const { region, url: endpoint } = bench.server
+    const wrong = { ...credentials, secretAccessKey: 'wrong' }
+    const store = createS3Store({ bucket: await makeBucket(), region, endpoint, credentials: wrong, attempts: 1 })
+    closers.push(() => store.close())
+    const verdicts = await run(store)
+    for (const id of ['probe.put', 'probe.multipart'] as const) {
+      expect(verdicts[id]).toMatchObject({
+        status: 'fail',
+        seen: expect.stringContaining('Look at AWS_SECRET_ACCESS_KEY'),
+        fix: expect.stringContaining('no permission mends it'),
+      })
+    }
+  })
+
   it('a page that may not see the ETag', async () => {
     const bucket = await makeBucket({ origins: [] })
     const CORSRules = [{ AllowedOrigins: [origin], AllowedMethods: ['PUT', 'GET'], AllowedHeaders: ['*'] }]
@@ -373,6 +402,31 @@ describe('something in between that breaks answers', () => {
       status: 'unknown',
       seen: expect.stringMatching(/neither let in nor refused: 502/),
     })
+  })
+})
+
+describe('a store that speaks of a rule for versions where one for objects is asked', () => {
+  const change: GatewayOptions['change'] = (_, answer) => ({
+    ...answer,
+    headers: {
+      ...answer.headers,
+      'x-amz-expiration': 'expiry-date="Fri, 23 Dec 2099 00:00:00 GMT", rule-id="old%20versions"',
+    },
+  })
+
+  it.each<[string, Partial<ProbeParts>, Verdict['status'], RegExp]>([
+    ['judges nothing', { rulesOfVersions: ['old versions'] }, 'not_offered', /speaks of another, 'old versions'/],
+    ['fails where that rule does end objects', { rulesOfVersions: [] }, 'fail', /^Only in \d{5} days/],
+    [
+      'fails where there is no rule for temp/',
+      { rulesOfVersions: ['old versions'], temporaryDays: null },
+      'fail',
+      /^Only in/,
+    ],
+  ])('%s', async (_, parts, status, seen) => {
+    const endpoint = await gateway({ change })
+    const verdicts = await run(storeOf(await makeBucket(), endpoint), parts)
+    expect(verdicts['probe.expiry']).toMatchObject({ status, seen: expect.stringMatching(seen) })
   })
 })
 

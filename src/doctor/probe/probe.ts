@@ -1,9 +1,11 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { isRefusal } from '../../bucket/index.ts'
 import type { Clock } from '../../clock.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import type { MultipartUpload, ObjectStore } from '../../stores/index.ts'
 import { type CheckId, fail, unknown, type Verdict } from '../finding.ts'
 import { codeOf, RawClient } from './hostile.ts'
+import { makeBucket, noBucket } from './no-bucket.ts'
 import { probeSteps } from './steps.ts'
 
 export type ProbeParts = {
@@ -13,6 +15,8 @@ export type ProbeParts = {
   readonly origins: readonly string[]
   /** Days after which the bucket's rules end what is under temp/; null: none does; undefined: they could not be read. */
   readonly temporaryDays: number | null | undefined
+  /** Ids of the bucket's rules that end no current object, such as one for old versions. */
+  readonly rulesOfVersions?: readonly string[]
   /** The default of the bucket; null: none is set; undefined: it could not be read, or is not offered. */
   readonly declaredEncryption: string | null | undefined
   /** Milliseconds a step may take. Default: 10,000. */
@@ -116,7 +120,7 @@ class ProbeRun {
     } catch (error) {
       if (signal.aborted) return unknown('Interrupted, or out of time, while this was tried.')
       const said = deadline.aborted ? 'No answer in time.' : messageOf(error)
-      return step.onError === 'fail' ? fail(said) : unknown(said)
+      return step.onError === 'fail' ? fail(said, fixOf(error)) : unknown(said)
     }
   }
 
@@ -181,6 +185,16 @@ class ProbeRun {
 /** Where the one upload in parts goes. */
 function partsKey(folder: string): string {
   return `${folder}parts`
+}
+
+/** A check's own fix is about permissions, which is what is missing where S3 only says no. */
+function fixOf(error: unknown): { readonly fix?: string } {
+  if (!KeepsakeError.is(error, 'store_denied', 'store_unavailable')) return {}
+  const { s3Code } = error.details
+  if (s3Code === noBucket) return makeBucket
+  return typeof s3Code === 'string' && isRefusal(s3Code)
+    ? {}
+    : { fix: 'Do what the message says; no permission mends it.' }
 }
 
 function messageOf(error: unknown): string {

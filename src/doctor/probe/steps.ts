@@ -63,11 +63,16 @@ const expiry: Step = {
   id: 'probe.expiry',
   after: 'probe.presigned-get',
   onError: 'unknown',
-  async run({ store, raw, key, clock, temporaryDays }, signal) {
+  async run({ store, raw, key, clock, temporaryDays, rulesOfVersions = [] }, signal) {
     const { status, headers, code } = await raw.send(store.signGet(key, { expiresIn: 60 }).url, { signal })
     if (status !== 200) return unknown(`The object was answered with ${shown({ status, code })}.`)
-    const found = /expiry-date="([^"]+)"/.exec(headers['x-amz-expiration'] ?? '')?.[1]
-    const date = Date.parse(found ?? '')
+    const promise = headers['x-amz-expiration'] ?? ''
+    const date = Date.parse(/expiry-date="([^"]+)"/.exec(promise)?.[1] ?? '')
+    const rule = /rule-id="([^"]+)"/.exec(promise)?.[1] ?? ''
+    // Seen on radosgw 16.2, which names the rule for versions that are not current of an object that is.
+    if (typeof temporaryDays === 'number' && rulesOfVersions.includes(decoded(rule))) {
+      return notOffered(`There is a rule, and the store speaks of another, '${decoded(rule)}', that is not about this.`)
+    }
     if (Number.isNaN(date)) {
       if (temporaryDays === null) return fail('It would stay for ever: no rule ends it.')
       const silent = 'the store does not say when it ends an object (no x-amz-expiration)'
@@ -189,6 +194,15 @@ export const probeSteps: readonly Step[] = [
   list,
   remove,
 ]
+
+/** The id of a rule stands in the header percent-encoded. */
+function decoded(id: string): string {
+  try {
+    return decodeURIComponent(id)
+  } catch {
+    return id
+  }
+}
 
 function unsigned(url: string): string {
   return url.slice(0, url.indexOf('?'))

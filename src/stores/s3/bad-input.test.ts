@@ -186,7 +186,7 @@ describe('the embedded S3 makes it say the same', () => {
       'a session token that it never gave',
       { credentials: { ...credentials, sessionToken: 'over' } },
       'InvalidToken',
-      /temporary credentials .* Sign in again/,
+      /does not take the session token\. Look at AWS_SESSION_TOKEN/,
     ],
     [
       'a wrong region',

@@ -205,6 +205,12 @@ describe('the same sentence by the data path and by the SDK', () => {
       /^The store at http\S+ refuses the signature\. Look at AWS_SECRET_ACCESS_KEY, and at proxies that change requests\. \(SignatureDoesNotMatch\)$/,
     ],
     [
+      'InvalidToken',
+      { credentials: { ...credentials, sessionToken: 'left-in-the-environment' } },
+      { credentials: { ...credentials, sessionToken: 'left-in-the-environment' } },
+      /^The store at http\S+ does not take the session token\. Look at AWS_SESSION_TOKEN: .* \(InvalidToken\)$/,
+    ],
+    [
       'AuthorizationHeaderMalformed',
       { region: 'eu-west-3' },
       { region: 'eu-west-3' },
@@ -316,6 +322,16 @@ describe('of AWS alone', () => {
       )
       expect(error).toMatchObject({ code: 'store_unavailable', retryable: true, details: { s3Code: 'SlowDown' } })
     }
+  })
+
+  it.each<[Step, string, RegExp]>([
+    [answer(429), 'store_unavailable', /takes no more requests at this rate.* \(Http429\)$/],
+    [s3Error(503, 'ServiceUnavailable'), 'store_unavailable', /failing or overloaded.* \(ServiceUnavailable\)$/],
+    [s3Error(500, 'InternalError'), 'store_unavailable', /failing or overloaded.* \(InternalError\)$/],
+    [answer(502, '<html>Bad gateway</html>'), 'store_unavailable', /failing or overloaded.* \(\w+\)$/],
+    [s3Error(405, 'MethodNotAllowed'), 'store_denied', /does not offer what s3:\w+ of .* \(MethodNotAllowed\)$/],
+  ])('what is failing or not offered: %#', async (step, code, message) => {
+    for (const error of await said(step)) expect(error).toMatchObject({ code, message: expect.stringMatching(message) })
   })
 
   it.each(['ExpiredToken', 'TokenRefreshRequired'])('%s', async (code) => {

@@ -140,7 +140,12 @@ const rules: Readonly<Record<string, Rule>> = {
       `The store at ${c.origin} refuses the signature. Look at AWS_SECRET_ACCESS_KEY, and at proxies that change requests.`,
   },
   ExpiredToken: expired,
-  InvalidToken: expired,
+  // Most often one that was left in the environment, beside keys that it does not belong to.
+  InvalidToken: {
+    code: 'store_denied',
+    say: (c) =>
+      `The store at ${c.origin} does not take the session token. Look at AWS_SESSION_TOKEN: it belongs to temporary keys, goes with no others, and ends with them.`,
+  },
   ExpiredTokenException: expired,
   TokenRefreshRequired: expired,
   RequestTimeTooSkewed: {
