@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { type Dispatcher, Pool } from 'undici'
 import { KeepsakeError } from '../../media/index.ts'
-import { abortReason } from '../abort.ts'
+import { abortReason, unlessAborted } from '../abort.ts'
 import type { ObjectBody } from '../object-store.ts'
 import { actionOf } from './action.ts'
 import { type Address, keyPath } from './address.ts'
@@ -155,12 +155,14 @@ export class S3Client {
   }
 
   async #retried<T>(request: S3Request, work: (signer: ActiveSigner['signer']) => Promise<T>): Promise<T> {
+    const { credentials, storeName } = this.#options
     const attempts = request.attempts ?? this.#options.attempts
     const corrected = new Set<string>()
     let taken = 0
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const { signer } = await this.#options.credentials.fresh()
+        const found = credentials.fresh()
+        const { signer } = found instanceof Promise ? await unlessAborted(storeName, found, request.signal) : found
         const result = await work(signer)
         this.#budget.succeed(taken)
         return result
@@ -169,7 +171,7 @@ export class S3Client {
         const correction = correctionFor(error)
         if (correction && !corrected.has(correction)) {
           corrected.add(correction)
-          if (correction === 'credentials') await this.#options.credentials.renew()
+          if (correction === 'credentials') await unlessAborted(storeName, credentials.renew(), request.signal)
           continue
         }
         if (!error.retryable || request.signal?.aborted || attempt >= attempts) throw error

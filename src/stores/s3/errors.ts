@@ -243,10 +243,18 @@ function build(
   })
 }
 
-/** S3's messages repeat parts of requests; nothing that looks like a signature or a URL may come through. */
 function quote(detail: string | undefined): string {
+  const line = tellable(detail)
+  return line === undefined ? '' : ` (${line})`
+}
+
+/**
+ * Somebody else's message in one line without its full stop, where it may be shown. S3's repeat parts of requests;
+ * nothing that looks like a signature or a URL may come through.
+ */
+export function tellable(detail: string | undefined): string | undefined {
   const line = detail?.replace(/\s+/g, ' ').trim().slice(0, 200).replace(/\.$/, '')
-  return line && !/x-amz-|signature=|:\/\//i.test(line) ? ` (${line})` : ''
+  return line && !/x-amz-|signature=|:\/\//i.test(line) ? line : undefined
 }
 
 export type ErrorAnswer = {

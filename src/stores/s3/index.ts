@@ -1,5 +1,6 @@
+export { awsCredentials } from './aws-credentials.ts'
 export type { CopyLimits } from './copy.ts'
-export { awsCredentials, type Credentials, type CredentialsProvider } from './credentials.ts'
+export type { Credentials, CredentialsProvider } from './credentials.ts'
 export { encodeKey, encodeRfc3986 } from './encode.ts'
 export { type ExplainedCall, explainS3Error } from './explain.ts'
 export { type Capabilities, type ProviderName, providerOfAnswer, providerOfHost, providers } from './providers.ts'
