@@ -550,6 +550,21 @@ describe('what can be put right at once', () => {
     expect(error.message).toContain('Set the clock')
   })
 
+  it('credentials that have expired, where HEAD cannot say so', async () => {
+    const wordless = answer(400)
+    const server = await startScriptedServer(wordless, s3Error(400, 'ExpiredToken'), object('x'), object('xyz'))
+    let loaded = 0
+    const provider = () => {
+      loaded += 1
+      return { ...credentials, accessKeyId: `KEY${loaded}` }
+    }
+    const store = await openS3Store({ ...placeOf(server), credentials: provider })
+    closers.push(() => store.close(), server.close)
+    expect(await store.head('key')).toMatchObject({ size: 3 })
+    expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET', 'GET', 'HEAD'])
+    expect(loaded).toBe(2)
+  })
+
   it('credentials that have expired', async () => {
     const server = await startScriptedServer(s3Error(400, 'ExpiredToken'), written)
     let loaded = 0

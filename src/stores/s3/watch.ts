@@ -42,5 +42,8 @@ export class Watch {
 }
 
 function stalled(name: string, millis: number): KeepsakeError {
-  return new KeepsakeError('timeout', `${name} made no progress for ${Math.round(millis / 100) / 10} seconds.`)
+  return new KeepsakeError(
+    'timeout',
+    `${name} made no progress for ${Math.round(millis / 100) / 10} seconds. Try again later; if it stays, look at S3_ENDPOINT and the network.`,
+  )
 }
