@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto'
 import { createServer } from 'node:http'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { KeepsakeError } from '../../media/index.ts'
 import { collectAll, putRequest, readAll, text, withCode } from '../conformance.ts'
 import type { ObjectStore } from '../object-store.ts'
@@ -143,6 +143,46 @@ describe('deadlines', () => {
     const { store } = await storeOn([stops], { requestTimeout: 1 })
     const { body } = await store.get('key')
     expect(await failureOf(readAll(body))).toMatchObject({ code: 'timeout' })
+  })
+
+  it('an answer that begins and never ends is a timeout', async () => {
+    const blanks: Step = (_, response) => {
+      response.writeHead(200)
+      const timer = setInterval(() => response.write(' '), 20)
+      response.on('close', () => clearInterval(timer))
+    }
+    const { store } = await storeOn([blanks], { requestTimeout: 0.5, attempts: 1 })
+    expect(await failureOf(collectAll(store.list()))).toMatchObject({ code: 'timeout' })
+  })
+
+  it('waiting for other requests is not on the clock of a request', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const { store, server } = await storeOn([written, object('x')], { connections: 1, attempts: 1 })
+      const pieces = [0, 1, 2, 3, 4].map(() => Promise.withResolvers<void>())
+      const opened = Promise.withResolvers<void>()
+      async function* body() {
+        opened.resolve()
+        for (const { promise } of pieces) {
+          await promise
+          yield text('x')
+        }
+      }
+      const putting = put(store, { body, size: pieces.length })
+      await opened.promise
+      const head = store.head('key')
+      for (const piece of pieces) {
+        await vi.advanceTimersByTimeAsync(20_000)
+        piece.resolve()
+        // The piece goes out, which is progress.
+        for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      }
+      await putting
+      expect(await head).toMatchObject({ size: 1 })
+      expect(server.requests.map(({ method }) => method)).toEqual(['PUT', 'HEAD'])
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it("the caller's own is kept, without a retry", async () => {
