@@ -304,7 +304,15 @@ export class S3Client {
     })
   }
 
-  async #pause(millis: number, { signal }: S3Request): Promise<void> {
+  /** Waits as before a retry, for who repeats what was only done in part. False where the budget has none left. */
+  async backOff(retry: number, signal: AbortSignal | undefined): Promise<boolean> {
+    if (this.#budget.take(false) === 0) return false
+    const { random } = this.#options
+    await this.#pause(backoffMillis({ retry, throttled: true, retryAfter: undefined, random }), { signal })
+    return true
+  }
+
+  async #pause(millis: number, { signal }: Pick<S3Request, 'signal'>): Promise<void> {
     try {
       await pause(millis, signal)
     } catch (reason) {

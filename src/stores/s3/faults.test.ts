@@ -498,6 +498,18 @@ describe('a delete', () => {
     expect(server.requests[1]?.body.toString()).not.toContain('<Key>a</Key>')
   })
 
+  it('asks again only after a pause, and not for ever', async () => {
+    const waits: number[] = []
+    const random = () => {
+      waits.push(waits.length)
+      return 0
+    }
+    const { store, server } = await storeOn([result(failed('a', 'SlowDown'))], { random })
+    const { failed: missed } = await store.delete(keys)
+    expect(missed).toMatchObject([{ key: 'a', code: 'store_unavailable' }])
+    expect([server.requests.length, waits.length]).toEqual([3, 2])
+  })
+
   it('sends keys that XML cannot carry alone', async () => {
     const either: Step = (request, response, body) =>
       (request.method === 'POST' ? result('') : answer(204))(request, response, body)
