@@ -67,9 +67,12 @@ export class CredentialsKeeper {
     return new CredentialsKeeper(await ask(provider), region, provider)
   }
 
-  /** @throws {KeepsakeError} `store_denied` where the credentials are over and no new ones came. */
-  current(): ActiveSigner {
-    if (this.#active.until - Date.now() < shortestLifeMillis) {
+  /**
+   * @param now by the clock of the store, in milliseconds
+   * @throws {KeepsakeError} `store_denied` where the credentials are over and no new ones came.
+   */
+  current(now = Date.now()): ActiveSigner {
+    if (this.#active.until - now < shortestLifeMillis) {
       this.renew().catch(() => undefined)
       throw new KeepsakeError(
         'store_denied',

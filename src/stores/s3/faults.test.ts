@@ -588,6 +588,19 @@ describe('what can be put right at once', () => {
     expect(expiresAt.getTime()).toBeLessThan(Date.now() + 61_000)
   })
 
+  it('a clock that is off, before which temporary credentials end sooner', async () => {
+    const hour = 3_600_000
+    const skewed = s3Error(403, 'RequestTimeTooSkewed', '', { date: new Date(Date.now() + hour).toUTCString() })
+    const server = await startScriptedServer(skewed, written)
+    const expiration = new Date(Date.now() + hour + 600_000)
+    const store = createS3Store({ ...placeOf(server), credentials: { ...credentials, sessionToken: 't', expiration } })
+    closers.push(() => store.close(), server.close)
+    await put(store)
+    const { url, expiresAt } = store.signGet('key', { expiresIn: 3600 })
+    expect(Number(new URL(url).searchParams.get('X-Amz-Expires'))).toBeLessThanOrEqual(601)
+    expect(expiresAt.getTime()).toBeLessThan(Date.now() + 602_000)
+  })
+
   it('a clock that is off, where HEAD cannot say so', async () => {
     const skewed = answer(403, '', { date: new Date(Date.now() - 3_600_000).toUTCString() })
     const { store } = await storeOn([skewed, object('x')])
