@@ -563,6 +563,28 @@ describe('a list', () => {
     expect(queries.map((query) => query.get('start-after'))).toEqual(['A', null, null])
   })
 
+  it('that goes on without an object, by ever new tokens, is given up', async () => {
+    let token = 0
+    const endless: Step = (request, response, body) => {
+      token += 1
+      page('', `t${token}`)(request, response, body)
+    }
+    const { store } = await storeOn([endless], { attempts: 1 })
+    expect(await failureOf(collectAll(store.list()))).toMatchObject({ code: 'store_unavailable' })
+  })
+
+  it('of uploads that goes in circles is given up', async () => {
+    let turn = 0
+    const circle: Step = (request, response, body) => {
+      turn += 1
+      const marker = `<NextKeyMarker>k${turn % 3}</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker>`
+      const list = `<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>${marker}</ListMultipartUploadsResult>`
+      answer(200, list)(request, response, body)
+    }
+    const { store } = await storeOn([circle], { attempts: 1 })
+    expect(await failureOf(collectAll(store.listMultipart()))).toMatchObject({ code: 'store_unavailable' })
+  })
+
   it.each<[string, [Step, ...Step[]]]>([
     ['out of order', [page(entry('b') + entry('a'))]],
     ['out of order over pages', [page(entry('b'), 't1'), page(entry('b'))]],
