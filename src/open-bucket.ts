@@ -3,8 +3,8 @@ import { type ClientOfRegion, type ControlClient, openControlClient } from './bu
 import type { EmbeddedS3Config, ResolvedConfig, S3Config } from './config/index.ts'
 import { findHolder, openDataFolder } from './data-folder/index.ts'
 import { KeepsakeError } from './media/index.ts'
-import { portName, reachable, startStore } from './open-parts.ts'
-import { awsCredentials, type CredentialsProvider } from './stores/index.ts'
+import { credentialsOf, portName, reachable, startStore } from './open-parts.ts'
+import type { CredentialsProvider } from './stores/index.ts'
 
 /** The way to what a bucket is configured with, by the same settings as to its objects. */
 export type BucketAccess = {
@@ -66,17 +66,12 @@ export async function openBucket(config: ResolvedConfig): Promise<BucketAccess> 
 }
 
 function s3Place(store: S3Config): Place {
-  const { credentials, profile, region, endpoint } = store
+  const { region, endpoint } = store
+  const credentials = credentialsOf(store)
   return {
     endpoint,
     region,
-    credentials: credentials
-      ? () => ({
-          accessKeyId: credentials.accessKeyId,
-          secretAccessKey: credentials.secretAccessKey.reveal(),
-          ...(credentials.sessionToken ? { sessionToken: credentials.sessionToken.reveal() } : {}),
-        })
-      : awsCredentials(profile === null ? {} : { profile }),
+    credentials: typeof credentials === 'function' ? credentials : () => credentials,
     options: store,
     release: async () => {},
   }

@@ -210,8 +210,8 @@ async function openBucket(
   store: S3Config,
   patience: Pick<S3StoreOptions, 'requestTimeout' | 'attempts'>,
 ): Promise<OpenedStore> {
-  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack, profile } = store
-  const credentials = credentialsOf(store, profile)
+  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack } = store
+  const credentials = credentialsOf(store)
   const open = (name: string) =>
     openS3Store({
       bucket: name,
@@ -235,7 +235,7 @@ async function openBucket(
 
 /** By a name that tells it from every other: what is known of one says nothing of another. */
 function openReplica(config: ReplicaConfig): Promise<ObjectStore> {
-  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, profile } = config
+  const { bucket, region, endpoint, publicEndpoint, forcePathStyle, provider, dualStack } = config
   return openS3Store({
     bucket,
     region,
@@ -243,17 +243,20 @@ function openReplica(config: ReplicaConfig): Promise<ObjectStore> {
     ...(publicEndpoint === null ? {} : { publicEndpoint }),
     forcePathStyle,
     ...(provider === null ? {} : { provider }),
-    credentials: credentialsOf(config, profile),
+    dualStack,
+    credentials: credentialsOf(config),
     name: `s3://${bucket} (${endpoint ?? region})`,
   })
 }
 
-function credentialsOf({ credentials }: S3Config, profile: string | null): Credentials | CredentialsProvider {
+/** What signs for a bucket: the access key that was given, or else what the AWS SDK finds. */
+export function credentialsOf({ credentials, profile }: S3Config): Credentials | CredentialsProvider {
   if (!credentials) return awsCredentials(profile === null ? {} : { profile })
   return {
     accessKeyId: credentials.accessKeyId,
     secretAccessKey: credentials.secretAccessKey.reveal(),
     ...(credentials.sessionToken ? { sessionToken: credentials.sessionToken.reveal() } : {}),
+    ...(credentials.expiration ? { expiration: credentials.expiration } : {}),
   }
 }
 

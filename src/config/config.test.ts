@@ -374,6 +374,39 @@ describe('the store', () => {
       /AWS_USE_DUALSTACK_ENDPOINT .* S3_ENDPOINT/,
     )
   })
+
+  test("the AWS tools' address of all services, where S3 has none of its own, and only with a bucket", () => {
+    const env = { AWS_ENDPOINT_URL: 'http://localhost:4566' }
+    expect(resolveConfig({ env: { ...aws, ...env } }).objectStore).toMatchObject({
+      endpoint: 'http://localhost:4566',
+      forcePathStyle: true,
+    })
+    const own = { ...env, S3_ENDPOINT: 'http://localhost:9000' }
+    expect(resolveConfig({ env: { ...aws, ...own } }).objectStore).toMatchObject({ endpoint: 'http://localhost:9000' })
+    expect(resolveConfig({ env }).objectStore).toMatchObject({ kind: 'embedded' })
+  })
+
+  test('a session token with its end, as the AWS CLI exports both, and without it', () => {
+    const token = { ...aws, AWS_SESSION_TOKEN: 'token' }
+    const known = resolveConfig({ env: { ...token, AWS_CREDENTIAL_EXPIRATION: '2026-11-20T14:00:00+02:00' } })
+    expect(known.objectStore).toMatchObject({ credentials: { expiration: new Date('2026-11-20T12:00:00Z') } })
+    expect(known.warnings).toEqual([])
+    const unknown = resolveConfig({ env: token })
+    expect(unknown.objectStore).toMatchObject({ credentials: { expiration: null } })
+    expect(unknown.warnings).toEqual([
+      expect.stringMatching(
+        /^AWS_CREDENTIAL_EXPIRATION is not set, but a session token is: a link to s3:\/\/media may/,
+      ),
+    ])
+    expect(() => resolveConfig({ env: { ...token, AWS_CREDENTIAL_EXPIRATION: 'tomorrow' } })).toThrow(
+      /AWS_CREDENTIAL_EXPIRATION is 'tomorrow'. Allowed is a time such as /,
+    )
+    const given = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'secret', sessionToken: 'token' }
+    const config = { s3: { bucket: 'media', credentials: { ...given, expiration: '2026-11-20T12:00:00Z' } } }
+    expect(resolveConfig({ env: {}, config }).objectStore).toMatchObject({
+      credentials: { expiration: new Date('2026-11-20T12:00:00Z') },
+    })
+  })
 })
 
 describe('CloudFront', () => {
@@ -431,6 +464,14 @@ describe('CloudFront', () => {
 describe('a replica', () => {
   const resolved = (more: Record<string, string>, config: KeepsakeConfig = {}) =>
     resolveConfig({ env: { ...aws, ...more }, config }).replica
+
+  test('of AWS is reached over IPv6 where the bucket is', () => {
+    const env = { AWS_USE_DUALSTACK_ENDPOINT: 'true', KEEPSAKE_REPLICA_BUCKET: 'media-copy' }
+    expect(resolved(env)).toMatchObject({ dualStack: true })
+    expect(resolved({ ...env, KEEPSAKE_REPLICA_ENDPOINT: 'https://s3.example.com' })).toMatchObject({
+      dualStack: false,
+    })
+  })
 
   test('is none until it is named', () => {
     expect(resolved({})).toBeNull()
@@ -575,8 +616,9 @@ describe('what is shown', () => {
     }
   })
 
-  test('a short token secret and a name nobody knows are warned about', () => {
+  test('a session token without its end, a short token secret and a name nobody knows are warned about', () => {
     expect(config.warnings).toEqual([
+      expect.stringContaining('AWS_CREDENTIAL_EXPIRATION is not set'),
       expect.stringContaining('KEEPSAKE_JWT_SECRET has fewer than 32 bytes'),
       'KEEPSAKE_DATADIR is not a setting of Keepsake.',
     ])

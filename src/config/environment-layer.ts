@@ -21,7 +21,12 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
       profile: settings.AWS_PROFILE,
       ...(accessKeyId !== undefined &&
         secretAccessKey !== undefined && {
-          credentials: { accessKeyId, secretAccessKey, sessionToken: settings.AWS_SESSION_TOKEN },
+          credentials: {
+            accessKeyId,
+            secretAccessKey,
+            sessionToken: settings.AWS_SESSION_TOKEN,
+            expiration: settings.AWS_CREDENTIAL_EXPIRATION,
+          },
         }),
     },
     embeddedS3: { port: settings.KEEPSAKE_S3_PORT },
@@ -39,6 +44,7 @@ export function environmentLayer(settings: EnvironmentSettings): ParsedConfig {
             accessKeyId: replicaId,
             secretAccessKey: replicaSecret,
             sessionToken: settings.KEEPSAKE_REPLICA_SESSION_TOKEN,
+            expiration: settings.KEEPSAKE_REPLICA_CREDENTIAL_EXPIRATION,
           },
         }),
       deleteAfter: settings.KEEPSAKE_REPLICA_DELETE_AFTER,

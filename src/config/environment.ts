@@ -56,14 +56,19 @@ const shape = {
   KEEPSAKE_REPLICA_ACCESS_KEY_ID: value.headerToken,
   KEEPSAKE_REPLICA_SECRET_ACCESS_KEY: value.headerToken,
   KEEPSAKE_REPLICA_SESSION_TOKEN: value.headerToken,
+  KEEPSAKE_REPLICA_CREDENTIAL_EXPIRATION: value.instant,
   KEEPSAKE_REPLICA_DELETE_AFTER: value.anyDuration,
   KEEPSAKE_REPLICA_COPIED_BY: value.replicaCopier,
   AWS_REGION: value.region,
+  /** Of all services; S3_ENDPOINT goes before it. It names no store by itself, so that a bucket must be named too. */
+  AWS_ENDPOINT_URL: value.webAddress,
   AWS_USE_DUALSTACK_ENDPOINT: value.flag,
   AWS_PROFILE: value.anyText,
   AWS_ACCESS_KEY_ID: value.headerToken,
   AWS_SECRET_ACCESS_KEY: value.headerToken,
   AWS_SESSION_TOKEN: value.headerToken,
+  /** When the session token ends, as `aws configure export-credentials --format env` writes it. */
+  AWS_CREDENTIAL_EXPIRATION: value.instant,
   /** `false`: the embedded S3, although a bucket is named. */
   USE_CLOUD_STORAGE: value.flag,
   /** Bytes, for the recipe of the audio app. */

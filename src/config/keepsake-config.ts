@@ -7,6 +7,7 @@ const credentials = z.strictObject({
   accessKeyId: value.headerToken,
   secretAccessKey: value.headerToken,
   sessionToken: value.headerToken.optional(),
+  expiration: value.instant.optional(),
 })
 
 const collectionsSchema = z.record(
@@ -224,6 +225,8 @@ export type KeepsakeConfig = {
       readonly accessKeyId: string
       readonly secretAccessKey: string
       readonly sessionToken?: string
+      /** When a session token ends (ISO 8601): no link is given a longer life. */
+      readonly expiration?: string | Date
     }
     /** A profile of `~/.aws`. */
     readonly profile?: string
@@ -248,6 +251,7 @@ export type KeepsakeConfig = {
       readonly accessKeyId: string
       readonly secretAccessKey: string
       readonly sessionToken?: string
+      readonly expiration?: string | Date
     }
     readonly profile?: string
     /** How long a copy outlives its asset; seconds or a text. Default: `'7d'`. */

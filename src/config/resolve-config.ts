@@ -8,13 +8,13 @@ import {
   parseCollection,
   parseDuration,
 } from '../media/index.ts'
-import { aliases } from './aliases.ts'
 import type { ParsedBucketSettings } from './bucket-settings.ts'
-import { collectEnvironment, type Environment, type EnvironmentSettings, settingNames } from './environment.ts'
+import { collectEnvironment, type Environment, type EnvironmentSettings } from './environment.ts'
 import { environmentLayer } from './environment-layer.ts'
 import { configSchema, type KeepsakeConfig, type ParsedConfig, type SchemaSetting } from './keepsake-config.ts'
 import { found, foundSecret, Problems, pathOf } from './problems.ts'
 import { resolveCloudFront } from './resolve-cloudfront.ts'
+import { resolveCredentials } from './resolve-credentials.ts'
 import { resolveReplica } from './resolve-replica.ts'
 import type {
   EmbeddedS3Config,
@@ -26,6 +26,7 @@ import type {
   WebhookConfig,
 } from './resolved-config.ts'
 import { Secret } from './secret.ts'
+import { findWarnings } from './warnings.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -170,7 +171,7 @@ function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Probl
       `${missing} is not set, but its other half is. Set both, or neither to use AWS_PROFILE or a role.`,
     )
   }
-  const endpoint = pick((layer) => layer.s3?.endpoint) ?? null
+  const endpoint = pick((layer) => layer.s3?.endpoint) ?? settings.AWS_ENDPOINT_URL ?? null
   const dualStack = pick((layer) => layer.s3?.dualStack) ?? false
   if (dualStack && endpoint !== null) {
     problems.add(
@@ -188,13 +189,7 @@ function resolveStore(pick: Pick, settings: EnvironmentSettings, problems: Probl
     forcePathStyle: pick((layer) => layer.s3?.forcePathStyle) ?? defaultPathStyle(bucket, endpoint),
     provider: pick((layer) => layer.s3?.provider) ?? null,
     dualStack,
-    credentials: credentials
-      ? {
-          accessKeyId: credentials.accessKeyId,
-          secretAccessKey: new Secret(credentials.secretAccessKey),
-          sessionToken: credentials.sessionToken === undefined ? null : new Secret(credentials.sessionToken),
-        }
-      : null,
+    credentials: credentials ? resolveCredentials(credentials) : null,
     profile: identity?.profile ?? null,
   }
 }
@@ -363,45 +358,4 @@ function resolveGiveUpAfter(given: number | string, problems: Problems): number 
     `imports.giveUpAfter is ${found(given)}. Allowed is a number of seconds from 1, or a text such as '24h'.`,
   )
   return 1
-}
-
-/** `KEEPSAKE_URL` is the command line's, for the server it talks to. */
-function findWarnings(config: ResolvedConfig, env: Environment): string[] {
-  const warnings: string[] = []
-  if (config.fallback && config.objectStore.kind === 'embedded') {
-    warnings.push('KEEPSAKE_FALLBACK has no effect: without a bucket there is nothing to fall back from.')
-  } else if (config.fallback?.publicEndpoint === null && !isLoopback(config.http.host)) {
-    warnings.push(
-      'KEEPSAKE_FALLBACK_PUBLIC_ENDPOINT is not set: links to what fell back, and uploads meanwhile, only work on this machine.',
-    )
-  }
-  const keys = config.http.jwt?.keys
-  if (keys && 'secret' in keys && Buffer.byteLength(keys.secret.reveal()) < 32) {
-    warnings.push('KEEPSAKE_JWT_SECRET has fewer than 32 bytes, which HS256 asks for (RFC 7518, section 3.2).')
-  }
-  if (keys && 'jwksUrl' in keys && !isBeyondReach(new URL(keys.jwksUrl))) {
-    warnings.push(
-      'KEEPSAKE_JWKS_URL is plain http: whoever sits between can hand out keys of his own and sign in as anybody. Use https.',
-    )
-  }
-  for (const name of Object.keys(env)) {
-    if (
-      !name.startsWith('KEEPSAKE_') ||
-      /^KEEPSAKE_(URL$|TEST_)/.test(name) ||
-      settingNames.includes(name) ||
-      Object.hasOwn(aliases, name)
-    )
-      continue
-    warnings.push(`${name} is not a setting of Keepsake.`)
-  }
-  return warnings
-}
-
-/** Https, or this very machine: nobody sits between. */
-function isBeyondReach({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' || isLoopback(hostname)
-}
-
-function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host)
 }

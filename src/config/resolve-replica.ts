@@ -1,8 +1,8 @@
 import type { EnvironmentSettings } from './environment.ts'
 import type { ParsedConfig } from './keepsake-config.ts'
 import type { Problems } from './problems.ts'
+import { resolveCredentials } from './resolve-credentials.ts'
 import type { EmbeddedS3Config, ReplicaConfig, S3Config } from './resolved-config.ts'
-import { Secret } from './secret.ts'
 
 type Pick = <T>(read: (layer: ParsedConfig) => T | undefined) => T | undefined
 type Settings = NonNullable<ParsedConfig['replica']>
@@ -45,12 +45,7 @@ export function resolveReplica(
     )
   }
   const identity = given((one) => (one.credentials || one.profile ? one : undefined))
-  const own = identity?.credentials && {
-    accessKeyId: identity.credentials.accessKeyId,
-    secretAccessKey: new Secret(identity.credentials.secretAccessKey),
-    sessionToken:
-      identity.credentials.sessionToken === undefined ? null : new Secret(identity.credentials.sessionToken),
-  }
+  const own = identity?.credentials && resolveCredentials(identity.credentials)
   const shared = identity === undefined && isBesides ? primary : undefined
   return {
     kind: 's3',
@@ -60,7 +55,8 @@ export function resolveReplica(
     publicEndpoint: given((one) => one.publicEndpoint) ?? null,
     forcePathStyle: given((one) => one.forcePathStyle) ?? pathStyle(bucket, endpoint),
     provider: given((one) => one.provider) ?? null,
-    dualStack: false,
+    // The environment's word about the endpoints of AWS is about all of them.
+    dualStack: endpoint === null && (pick(({ s3 }) => s3?.dualStack) ?? false),
     credentials: own ?? shared?.credentials ?? null,
     profile: identity?.profile ?? shared?.profile ?? null,
     deleteAfter: given((one) => one.deleteAfter) ?? week,

@@ -26,6 +26,8 @@ export type S3Config = {
     readonly accessKeyId: string
     readonly secretAccessKey: Secret
     readonly sessionToken: Secret | null
+    /** When the session token ends; null: not known. */
+    readonly expiration: Date | null
   } | null
   readonly profile: string | null
 }

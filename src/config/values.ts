@@ -94,6 +94,12 @@ export const headerToken = described(
   'visible ASCII characters without spaces, because it travels in a header',
 )
 
+/** ISO 8601, as the AWS tools write the end of temporary credentials. */
+export const instant = described(
+  z.union([z.date(), z.iso.datetime({ offset: true }).transform((text) => new Date(text))]),
+  'a time such as 2026-11-20T12:00:00Z',
+)
+
 export const anyText = described(z.string().min(1), 'a text')
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const

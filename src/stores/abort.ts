@@ -14,3 +14,21 @@ export function abortReason(name: string, reason: unknown): KeepsakeError {
 export function throwIfAborted(name: string, signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortReason(name, signal.reason)
 }
+
+/**
+ * Waits for something that cannot be stopped itself.
+ *
+ * @throws {KeepsakeError} the reason of the caller's abort, as soon as it comes.
+ */
+export async function unlessAborted<T>(name: string, work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await work
+  const aborted = Promise.withResolvers<never>()
+  const stop = () => aborted.reject(abortReason(name, signal.reason))
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop)
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}

@@ -21,6 +21,7 @@ import type {
   SignPartOptions,
   SignPutOptions,
 } from './object-store.ts'
+import { inLine } from './s3/index.ts'
 
 /** `open`: calls are refused at once. `half-open`: one probe is under way, and decides. */
 export type CircuitState = 'closed' | 'open' | 'half-open'
@@ -279,7 +280,8 @@ export class Circuit implements ObjectStore {
 
 /** Whether it is the store that fails, and not what was asked of it. */
 export function isStoreFailure(error: unknown): boolean {
-  return KeepsakeError.is(error, 'store_unavailable', 'timeout')
+  // Whoever waited in line for our own other requests has not met the store.
+  return KeepsakeError.is(error, 'store_unavailable', 'timeout') && error.details.reason !== inLine
 }
 
 async function* single(objects: AsyncIterable<ListedObject>): AsyncGenerator<ListedPage, void, undefined> {

@@ -1,14 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type EmbeddedS3, startEmbeddedS3 } from '../../embedded-s3/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import { putRequest, text } from '../conformance.ts'
 import { createS3Store } from './s3-store.ts'
 import { answer, listen, type Step, s3Error, startScriptedServer, stop } from './scripted-server.ts'
-import { selfSigned } from './testing/self-signed.ts'
+import { expired, otherName, selfSigned } from './testing/self-signed.ts'
 
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'the-secret-of-this-test' }
 const closers: (() => Promise<void>)[] = []
@@ -27,6 +29,7 @@ async function said(
     () => store.check(),
     () => store.put(putRequest('key', text('x'))),
     () => store.get('key'),
+    () => store.head('key'),
     () => store.createMultipart({ key: 'key', contentType: 'text/plain' }),
     () => store.copy({ source: 'key', key: 'other', size: 1 }),
   ]
@@ -83,9 +86,9 @@ describe('each says what is wrong and what to do, by check and by every call, wi
     ],
     [
       'a clock that is 20 minutes off, and stays so',
-      refusal(403, 'RequestTimeTooSkewed', '', { date: minutes(20) }),
+      (...all) => refusal(403, 'RequestTimeTooSkewed', '', { date: minutes(20) })(...all),
       'RequestTimeTooSkewed',
-      /^This machine's clock is (1199|1200|1201) seconds behind that of http\S+, and S3 takes 900\. Set the clock\. \(RequestTimeTooSkewed\)$/,
+      /^This machine's clock is 1[12]\d\d seconds behind that of http\S+, and S3 takes 900\. Set the clock\. \(RequestTimeTooSkewed\)$/,
     ],
     [
       'an expired session token',
@@ -138,6 +141,47 @@ describe('each says what is wrong and what to do, by check and by every call, wi
       expect(error).toMatchObject({ code: 'store_unavailable', retryable: false })
     }
     expect(connections).toBe(errors.length)
+  })
+
+  it.each([
+    ['that is over', expired, /has a certificate that has expired \(CERT_HAS_EXPIRED\)\. Renew it, or look at this/],
+    ['of another name', otherName, /a certificate for another name \(ERR_TLS_CERT_ALTNAME_INVALID\)\. Look at S3_END/],
+  ])('a certificate %s', async (_, { key, cert }, message) => {
+    const server = createTlsServer({ key, cert }, (_, response) => response.end())
+    const url = (await listen(server)).replace('http:', 'https:')
+    closers.push(() => stop(server))
+    // Trusted in all other respects, as by NODE_EXTRA_CA_CERTS.
+    const before = getCACertificates('default')
+    setDefaultCACertificates([...before, cert])
+    closers.push(async () => setDefaultCACertificates(before))
+    for (const error of await said(url)) {
+      expect(error.message).toMatch(message)
+      expect(error).toMatchObject({ code: 'store_unavailable', retryable: false })
+    }
+  })
+
+  it('a service that is no HTTP at all', async () => {
+    const server = createTcpServer((socket) =>
+      socket
+        .on('error', () => undefined)
+        .resume()
+        .end('SSH-2.0-OpenSSH_9.2\r\n'),
+    )
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    closers.push(() => new Promise((resolve) => server.close(() => resolve())))
+    const address = server.address()
+    if (address === null || typeof address === 'string') throw new Error('The server has no port.')
+    for (const error of await said(`http://127.0.0.1:${address.port}`)) {
+      expect(error.message).toMatch(/ does not answer in HTTP \(HPE_\w+\)\. Look at S3_ENDPOINT: another service may/)
+      expect(error).toMatchObject({ code: 'store_unavailable', retryable: false })
+    }
+  })
+
+  it('a web server that is no S3', async () => {
+    for (const error of await said(await scripted(answer(401, '<html>Sign in</html>')))) {
+      expect(error.message).toMatch(/ Http401\. It gave no reason, as S3 does: look at S3_ENDPOINT, and at proxies/)
+      expect(error).toMatchObject({ code: 'store_denied', retryable: false, details: { httpStatus: 401 } })
+    }
   })
 
   it('https where http is spoken', async () => {

@@ -1,16 +1,17 @@
 import { Readable } from 'node:stream'
 import { type Dispatcher, Pool } from 'undici'
 import { KeepsakeError } from '../../media/index.ts'
-import { abortReason } from '../abort.ts'
+import { abortReason, unlessAborted } from '../abort.ts'
 import type { ObjectBody } from '../object-store.ts'
 import { actionOf } from './action.ts'
 import { type Address, keyPath } from './address.ts'
 import { OutgoingBody, readText } from './body.ts'
 import { emptySha256 } from './canonical.ts'
-import type { ActiveSigner, CredentialsKeeper } from './credentials.ts'
+import type { CredentialsKeeper } from './credentials.ts'
 import { canonicalQuery } from './encode.ts'
 import { type FailedResponse, failedConnection, failedResponse, type RequestContext } from './errors.ts'
 import { type Answer, exchange, flatHeaders } from './exchange.ts'
+import { inLine, Places } from './places.ts'
 import { type Capabilities, type ProviderName, providerOfAnswer, providerOfHost, providers } from './providers.ts'
 import { backoffMillis, pause, RetryBudget } from './retry.ts'
 import { Watch } from './watch.ts'
@@ -58,6 +59,8 @@ export type S3ClientOptions = {
 const errorLimit = 64 * 1024
 /** S3 refuses a difference of 15 minutes; what is far from that is no reason for a 403. */
 const skewMillis = 4 * 60_000
+/** A request waits in line for this many times as long as another may go without progress. */
+const linePatience = 10
 const throttling = ['SlowDown', 'Http429', 'ServiceUnavailable', 'TooManyRequests', 'RequestLimitExceeded']
 
 /**
@@ -67,6 +70,7 @@ const throttling = ['SlowDown', 'Http429', 'ServiceUnavailable', 'TooManyRequest
 export class S3Client {
   readonly #options: S3ClientOptions
   readonly #pool: Pool
+  readonly #places: Places
   readonly #budget = new RetryBudget()
   #provider: ProviderName | undefined
   #clockOffset = 0
@@ -75,13 +79,14 @@ export class S3Client {
   constructor(options: S3ClientOptions) {
     this.#options = options
     this.#provider = options.provider ?? providerOfHost(options.address.host)
+    this.#places = new Places(options.storeName, options.connections, linePatience * options.stallMillis)
     this.#pool = new Pool(options.address.origin, {
       connections: options.connections,
       pipelining: 1,
       // Shorter than the idle time of S3 and of usual proxies, so that a request seldom meets a closing connection.
       keepAliveTimeout: 10_000,
       connect: { timeout: Math.min(10_000, options.stallMillis) },
-      // Our own watch covers the time in the queue too.
+      // Our own watch sees to it.
       headersTimeout: 0,
       bodyTimeout: 0,
     })
@@ -136,8 +141,8 @@ export class S3Client {
    * @throws {KeepsakeError} what S3 or the connection said last.
    */
   send<T>(request: S3Request, read: (response: S3Response) => T | Promise<T>): Promise<T> {
-    return this.#retried(request, (signer) =>
-      this.#attempt(request, signer, async (options, watch) => {
+    return this.#retried(request, () =>
+      this.#attempt(request, async (options, watch) => {
         const { statusCode: status, headers, body } = await this.#pool.request({ ...options, signal: watch.signal })
         try {
           const received = flatHeaders(headers)
@@ -154,14 +159,16 @@ export class S3Client {
     )
   }
 
-  async #retried<T>(request: S3Request, work: (signer: ActiveSigner['signer']) => Promise<T>): Promise<T> {
+  async #retried<T>(request: S3Request, work: () => Promise<T>): Promise<T> {
+    const { credentials, storeName } = this.#options
     const attempts = request.attempts ?? this.#options.attempts
     const corrected = new Set<string>()
     let taken = 0
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const { signer } = await this.#options.credentials.fresh()
-        const result = await work(signer)
+        const fresh = credentials.fresh()
+        if (fresh instanceof Promise) await unlessAborted(storeName, fresh, request.signal)
+        const result = await work()
         this.#budget.succeed(taken)
         return result
       } catch (thrown) {
@@ -169,10 +176,11 @@ export class S3Client {
         const correction = correctionFor(error)
         if (correction && !corrected.has(correction)) {
           corrected.add(correction)
-          if (correction === 'credentials') await this.#options.credentials.renew()
+          if (correction === 'credentials') await unlessAborted(storeName, credentials.renew(), request.signal)
           continue
         }
         if (!error.retryable || request.signal?.aborted || attempt >= attempts) throw error
+        if (error.details.reason === inLine) throw error
         const isTimeout = error.code === 'timeout'
         taken = this.#budget.take(isTimeout)
         if (taken === 0) throw error
@@ -202,8 +210,8 @@ export class S3Client {
   }
 
   #exchange<T>(request: S3Request, limit: number, read: (answer: Answer) => T): Promise<T> {
-    return this.#retried(request, (signer) =>
-      this.#attempt(request, signer, (options, watch) =>
+    return this.#retried(request, () =>
+      this.#attempt(request, (options, watch) =>
         exchange(this.#pool, options, limit, watch, (answer) => {
           const { status, headers, bytes } = answer
           if (status >= 300) return this.#refuse(request, { status, headers, text: bytes.toString('utf8') })
@@ -223,24 +231,16 @@ export class S3Client {
   /** One signed request under its watch. `work` sends it, and ends the watch once nothing more is awaited. */
   async #attempt<T>(
     request: S3Request,
-    signer: ActiveSigner['signer'],
     work: (options: Dispatcher.DispatchOptions, watch: Watch) => Promise<T>,
   ): Promise<T> {
-    const { address, storeName } = this.#options
-    const path = request.key === undefined ? address.bucketPath : keyPath(address, request.key)
-    const query = request.query ? canonicalQuery(request.query) : ''
-    const headers = signer.signHeaders(address, {
-      method: request.method,
-      path,
-      ...(request.query ? { query: request.query } : {}),
-      headers: request.headers ?? {},
-      payloadHash: request.payloadHash,
-      at: new Date(Date.now() + this.#clockOffset),
-    })
-    const watch = new Watch(storeName, request.stallMillis ?? this.#options.stallMillis, request.signal)
+    const { storeName } = this.#options
+    if (!this.#places.take()) await this.#places.wait(request.signal)
+    const stallMillis = request.stallMillis ?? this.#options.stallMillis
+    const watch = new Watch(storeName, stallMillis, request.signal, () => this.#places.leave())
     let outgoing: OutgoingBody | undefined
     let payload: OutgoingBody['payload'] | null = null
     try {
+      const { path, query, headers } = this.#signed(request)
       if (request.body) {
         outgoing = new OutgoingBody(request.body.content, request.body.size, watch)
         payload = outgoing.payload
@@ -266,6 +266,21 @@ export class S3Client {
     }
   }
 
+  #signed(request: S3Request) {
+    const { address, credentials } = this.#options
+    const { signer } = credentials.current()
+    const path = request.key === undefined ? address.bucketPath : keyPath(address, request.key)
+    const headers = signer.signHeaders(address, {
+      method: request.method,
+      path,
+      ...(request.query ? { query: request.query } : {}),
+      headers: request.headers ?? {},
+      payloadHash: request.payloadHash,
+      at: new Date(Date.now() + this.#clockOffset),
+    })
+    return { path, query: request.query ? canonicalQuery(request.query) : '', headers }
+  }
+
   #accept(headers: S3Response['headers']): void {
     this.#provider ??= providerOfAnswer(headers)
     this.#lastSuccess = performance.now()
@@ -289,7 +304,15 @@ export class S3Client {
     })
   }
 
-  async #pause(millis: number, { signal }: S3Request): Promise<void> {
+  /** Waits as before a retry, for who repeats what was only done in part. False where the budget has none left. */
+  async backOff(retry: number, signal: AbortSignal | undefined): Promise<boolean> {
+    if (this.#budget.take(false) === 0) return false
+    const { random } = this.#options
+    await this.#pause(backoffMillis({ retry, throttled: true, retryAfter: undefined, random }), { signal })
+    return true
+  }
+
+  async #pause(millis: number, { signal }: Pick<S3Request, 'signal'>): Promise<void> {
     try {
       await pause(millis, signal)
     } catch (reason) {

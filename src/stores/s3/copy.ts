@@ -78,7 +78,12 @@ async function copyInParts(
   const { key, createOnly = true, signal } = request
   const call = signal ? { signal } : {}
   if (createOnly) await refuseTaken(client, key, signal)
-  const upload = await createMultipart(client, { key, ...(request.settings ?? settingsOf(head)), ...call })
+  const { settings = settingsOf(head) } = request
+  const upload = await createMultipart(
+    client,
+    { key, ...settings, ...call },
+    request.settings ? {} : furtherSettings(head),
+  )
   const ranges = partRanges(head.size, planParts(head.size, partSize))
   const pinned = { ...request, sourceEtag: head.etag }
   return sendParts({
@@ -137,7 +142,14 @@ function sourceMissing(client: S3Client, { source, sourceEtag }: CopyRequest): K
   )
 }
 
-/** Everything that a CopyObject would have kept by itself. */
+/** What the port does not know, and a CopyObject keeps too: without its encoding, a compressed object is garbage. */
+const further = ['content-encoding', 'content-language', 'expires', 'x-amz-website-redirect-location'] as const
+
+function furtherSettings({ headers }: HeadWithHeaders): Record<string, string> {
+  return Object.fromEntries(further.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])))
+}
+
+/** What a CopyObject would have kept by itself, but for tags. */
 function settingsOf({ headers, contentType, metadata }: HeadWithHeaders): ObjectSettings {
   const { 'cache-control': cacheControl, 'content-disposition': contentDisposition } = headers
   return {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { withCode } from '../conformance.ts'
-import { awsCredentials, type Credentials, CredentialsKeeper } from './credentials.ts'
+import { awsCredentials } from './aws-credentials.ts'
+import { type Credentials, CredentialsKeeper } from './credentials.ts'
 import { openS3Store } from './s3-store.ts'
 
 const keys = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' }
@@ -76,6 +77,30 @@ describe('temporary credentials', () => {
     await store.close()
   })
 
+  it('are good to their very end where no new ones come, and then the reason is told', async () => {
+    let away = false
+    const provider = rotating(() => away)
+    const keeper = await CredentialsKeeper.load(provider, 'us-east-1')
+    const { signer } = keeper.current()
+    away = true
+    vi.setSystemTime(Date.now() + hour - 10_000)
+    expect((await keeper.fresh()).signer).toBe(signer)
+    vi.setSystemTime(Date.now() + 10_000)
+    await expect(Promise.resolve(keeper.fresh())).rejects.toThrow(
+      /have expired\. .*The metadata service is away\. Set /,
+    )
+    keeper.close()
+  })
+
+  it('with a token of no known end are looked for again now and then', async () => {
+    const provider = vi.fn(() => ({ ...keys, accessKeyId: `KEY${provider.mock.calls.length}`, sessionToken: 'token' }))
+    const store = await openS3Store({ ...place, credentials: provider })
+    expect(credentialOf(store.signGet('key', { expiresIn: 60 }).url)).toBe('KEY1')
+    await vi.advanceTimersByTimeAsync(6 * 60_000)
+    expect(credentialOf(store.signGet('key', { expiresIn: 60 }).url)).toBe('KEY2')
+    await store.close()
+  })
+
   it('are loaded once however many wait for them', async () => {
     const provider = rotating()
     const keeper = await CredentialsKeeper.load(provider, 'us-east-1')
@@ -85,6 +110,22 @@ describe('temporary credentials', () => {
     expect(provider).toHaveBeenCalledTimes(2)
     keeper.close()
   })
+})
+
+it('whoever waits for new ones can be stopped', async () => {
+  let asked = 0
+  const provider = () => {
+    asked += 1
+    if (asked > 1) return new Promise<Credentials>(() => undefined)
+    return { ...keys, expiration: new Date(Date.now() + 20_000) }
+  }
+  const store = await openS3Store({ ...place, endpoint: 'http://127.0.0.1:1', credentials: provider })
+  const stop = new AbortController()
+  const head = store.head('key', { signal: stop.signal })
+  stop.abort()
+  await expect(head).rejects.toEqual(withCode('timeout'))
+  expect(asked).toBe(2)
+  await store.close()
 })
 
 it('a provider that never answers is given up', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { KeepsakeError } from '../../media/index.ts'
+import { noCredentials } from './no-credentials.ts'
 import { Signer } from './signer.ts'
 
 export type Credentials = {
@@ -33,7 +34,7 @@ const retryRenewalMillis = 15_000
 const longestTimerMillis = 2 ** 31 - 1
 
 /** A signer made of credentials, and their end in milliseconds. */
-export type ActiveSigner = { readonly signer: Signer; readonly until: number }
+export type ActiveSigner = { readonly signer: Signer; readonly until: number; readonly isTemporary: boolean }
 
 /**
  * Holds a signer made of the latest credentials. Temporary ones are renewed in the background ahead of their end, once
@@ -44,6 +45,8 @@ export class CredentialsKeeper {
   readonly #region: string
   #active: ActiveSigner
   #renewal: Promise<void> | undefined
+  /** Why the last renewal failed. */
+  #failure: KeepsakeError | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
@@ -64,22 +67,33 @@ export class CredentialsKeeper {
     return new CredentialsKeeper(await ask(provider), region, provider)
   }
 
-  /** @throws {KeepsakeError} `store_denied` where the credentials are over and no new ones came. */
-  current(): ActiveSigner {
-    if (this.#active.until - Date.now() < shortestLifeMillis) {
+  /**
+   * @param now by the clock of the store, in milliseconds
+   * @throws {KeepsakeError} `store_denied` where the credentials are over and no new ones came.
+   */
+  current(now = Date.now()): ActiveSigner {
+    if (this.#active.until - now < shortestLifeMillis) {
       this.renew().catch(() => undefined)
       throw new KeepsakeError(
         'store_denied',
-        'The temporary credentials of the object store have expired and none could be loaded since. Sign in again, or look at their provider.',
+        'The temporary credentials of the object store have expired' +
+          (this.#failure
+            ? `. ${this.#failure.message}`
+            : ' and none could be loaded since. Sign in again, or look at their provider.'),
+        this.#failure ? { cause: this.#failure } : {},
       )
     }
     return this.#active
   }
 
   /** The same, waiting for new credentials where the present ones are at their end. */
-  async fresh(): Promise<ActiveSigner> {
-    if (this.#active.until - Date.now() < nearlyOverMillis) await this.renew()
-    return this.current()
+  fresh(): ActiveSigner | Promise<ActiveSigner> {
+    if (this.#active.until - Date.now() >= nearlyOverMillis) return this.current()
+    // Where none come, the present ones are good to their very end.
+    return this.renew().then(
+      () => this.current(),
+      () => this.current(),
+    )
   }
 
   /** Loads new credentials now. Does nothing for fixed ones. */
@@ -89,6 +103,11 @@ export class CredentialsKeeper {
     this.#renewal ??= ask(provider)
       .then((credentials) => {
         this.#active = activate(credentials, this.#region)
+        this.#failure = undefined
+      })
+      .catch((error: unknown) => {
+        this.#failure = KeepsakeError.from(error)
+        throw error
       })
       .finally(() => {
         this.#renewal = undefined
@@ -104,8 +123,10 @@ export class CredentialsKeeper {
 
   #schedule(): void {
     clearTimeout(this.#timer)
-    if (!this.#provider || this.#closed || this.#active.until === Number.POSITIVE_INFINITY) return
-    const ahead = this.#active.until - Date.now() - renewAheadMillis
+    const { until, isTemporary } = this.#active
+    if (!this.#provider || this.#closed || !isTemporary) return
+    // Of a token in a file nobody tells the end: whoever exchanges it is followed.
+    const ahead = until === Number.POSITIVE_INFINITY ? renewAheadMillis : until - Date.now() - renewAheadMillis
     const wait = Math.min(Math.max(ahead, retryRenewalMillis), longestTimerMillis)
     // A failed renewal schedules the next one; whoever needs the credentials meanwhile gets the error.
     this.#timer = setTimeout(() => this.renew().catch(() => undefined), wait).unref()
@@ -114,24 +135,20 @@ export class CredentialsKeeper {
 
 function activate(credentials: Credentials, region: string): ActiveSigner {
   const until = credentials.expiration?.getTime() ?? Number.POSITIVE_INFINITY
-  return { signer: new Signer(credentials, region), until }
+  const isTemporary = credentials.sessionToken !== undefined || until !== Number.POSITIVE_INFINITY
+  return { signer: new Signer(credentials, region), until, isTemporary }
 }
 
 async function ask(provider: CredentialsProvider): Promise<Credentials> {
   let found: unknown
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('The provider did not answer in time.')), providerMillis)
+    timer = setTimeout(() => reject(new Error('the provider did not answer in time')), providerMillis)
   })
   try {
     found = await Promise.race([provider(), deadline])
   } catch (cause) {
-    if (cause instanceof KeepsakeError) throw cause
-    throw new KeepsakeError(
-      'store_denied',
-      'No credentials for the object store could be loaded. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role.',
-      { cause },
-    )
+    throw noCredentials(cause)
   } finally {
     clearTimeout(timer)
   }
@@ -144,30 +161,4 @@ function parseCredentials(found: unknown): Credentials {
   // The values are secrets: only names go into the message.
   const names = result.error.issues.map((issue) => issue.path.join('.')).join(', ')
   throw new KeepsakeError('invalid_setting', `The credentials of the object store are not complete: look at ${names}.`)
-}
-
-/**
- * The AWS SDK's chain: environment, profile (SSO and assumed roles included), web identity, container, machine role.
- * The SDK is loaded at the first call.
- */
-export function awsCredentials(options: { readonly profile?: string } = {}): CredentialsProvider {
-  let chain: ((options: { forceRefresh: boolean }) => Promise<Credentials>) | undefined
-  return async () => {
-    if (!chain) {
-      const { fromNodeProviderChain } = await import('@aws-sdk/credential-providers')
-      chain = fromNodeProviderChain(options.profile === undefined ? {} : { profile: options.profile })
-    }
-    try {
-      return await chain({ forceRefresh: true })
-    } catch (cause) {
-      const profile = options.profile ?? process.env.AWS_PROFILE
-      if (!profile) throw cause
-      throw new KeepsakeError(
-        'store_denied',
-        `The AWS profile '${profile}' gives no credentials. \`aws configure list-profiles\` lists those that there are; of one with ` +
-          `single sign-on, \`aws sso login --profile ${profile}\` begins the session.`,
-        { cause },
-      )
-    }
-  }
 }

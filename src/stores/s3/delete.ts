@@ -12,7 +12,7 @@ const batchSize = 1000
 const parallelBatches = 4
 const parallelSingles = 16
 const answerLimit = 4 * 1024 * 1024
-/** S3 reports some keys of a batch as InternalError or SlowDown; these are asked again this many times. */
+/** S3 reports some keys of a batch as InternalError or SlowDown; these are asked again, so often in all. */
 const rounds = 3
 
 type Failed = DeleteResult['failed'][number]
@@ -74,7 +74,8 @@ async function deleteBatch(
     const failed = await requestBatch(client, remaining, options)
     const again = failed.filter(({ code }) => code === 'store_unavailable')
     settled.push(...failed.filter(({ code }) => code !== 'store_unavailable'))
-    if (again.length === 0 || round === rounds) return [...settled, ...again]
+    const goesOn = again.length > 0 && round < rounds && (await client.backOff(round, options.signal))
+    if (!goesOn) return [...settled, ...again]
     remaining = again.map(({ key }) => key)
   }
 }

@@ -133,10 +133,10 @@ describe('AccessDenied', () => {
       `The credentials may not do s3:GetObject on 'there-is-no-such-key' in bucket 'locked' at ${server.url}: an explicit deny in a bucket policy forbids it. ` +
         "Allow it in their policy (keepsake bucket export iam prints one), and look for a Deny in the bucket's. (AccessDenied)",
     )
-    // HEAD has no body to tell why; undefined would mean that it is known to be missing.
+    // HEAD has no body to tell why, so GET is asked; undefined would mean that it is known to be missing.
     const head = await failureOf(() => locked.head('there-is-no-such-key'))
     expect(head.message).toMatch(
-      / Without s3:ListBucket, S3 says the same where there is no such object\. \(Forbidden\)$/,
+      /^The credentials may not do s3:GetObject on 'there-is-no-such-key' .*: an explicit deny .* forbids it\. .*\(AccessDenied\)$/,
     )
     await locked.close()
   })

@@ -180,6 +180,16 @@ const codeOfStatus: Readonly<Record<number, string>> = {
   503: 'ServiceUnavailable',
 }
 
+function wordlessCode({ key }: RequestContext, status: number): string {
+  if (status === 404 && key === undefined) return 'NoSuchBucket'
+  return codeOfStatus[status] ?? `Http${status}`
+}
+
+/** Whether S3 itself gave no code: to HEAD it never does. */
+export function isWordless({ details: { s3Code } }: KeepsakeError): boolean {
+  return s3Code === 'Forbidden' || /^Http\d+$/.test(String(s3Code))
+}
+
 /** An answer other than success, as the one error that callers get. */
 export function failedResponse(context: RequestContext, response: FailedResponse): KeepsakeError {
   return failedAnswer(context, response, readErrorAnswer(response.text))
@@ -191,7 +201,7 @@ export function failedAnswer(
   { status, headers }: Omit<FailedResponse, 'text'>,
   answer: ErrorAnswer,
 ): KeepsakeError {
-  const s3Code = answer.code ?? codeOfStatus[status] ?? `Http${status}`
+  const s3Code = answer.code ?? wordlessCode(context, status)
   const retryAfter = Number(headers['retry-after'] ?? Number.NaN)
   const date = Date.parse(headers.date ?? answer.serverTime ?? '')
   const skew = Number.isNaN(date) ? undefined : Math.round((Date.now() - date) / 1000)
@@ -225,8 +235,12 @@ export function failureOf(
     }
     return build(rule.code, message, s3Code, { status, retryAfter, retryable: rule.retryable ?? false, details })
   }
-  const redirect = [301, 302, 307, 308].includes(status) ? ' Look at S3_ENDPOINT and AWS_REGION.' : ''
-  const message = `The store at ${context.origin} refused ${context.action} of ${object(context)}: ${s3Code}${quote(detail)}.${redirect}`
+  const advice = [301, 302, 307, 308].includes(status)
+    ? ' Look at S3_ENDPOINT and AWS_REGION.'
+    : s3Code.startsWith('Http')
+      ? ' It gave no reason, as S3 does: look at S3_ENDPOINT, and at proxies in between.'
+      : ''
+  const message = `The store at ${context.origin} refused ${context.action} of ${object(context)}: ${s3Code}${quote(detail)}.${advice}`
   return build('store_denied', message, s3Code, { status, retryAfter, retryable: false })
 }
 
@@ -248,10 +262,18 @@ function build(
   })
 }
 
-/** S3's messages repeat parts of requests; nothing that looks like a signature or a URL may come through. */
 function quote(detail: string | undefined): string {
+  const line = tellable(detail)
+  return line === undefined ? '' : ` (${line})`
+}
+
+/**
+ * Somebody else's message in one line without its full stop, where it may be shown. S3's repeat parts of requests;
+ * nothing that looks like a signature or a URL may come through.
+ */
+export function tellable(detail: string | undefined): string | undefined {
   const line = detail?.replace(/\s+/g, ' ').trim().slice(0, 200).replace(/\.$/, '')
-  return line && !/x-amz-|signature=|:\/\//i.test(line) ? ` (${line})` : ''
+  return line && !/x-amz-|signature=|:\/\//i.test(line) ? line : undefined
 }
 
 export type ErrorAnswer = {
@@ -291,9 +313,7 @@ export function failedConnection(context: RequestContext, error: unknown): Keeps
   const code = codeOf(error)
   if (code === undefined) return KeepsakeError.from(error)
   const isSetting = hopeless.test(code)
-  const why = untrusted.test(code)
-    ? `has a certificate that is not trusted (${code}). Look at S3_ENDPOINT and NODE_EXTRA_CA_CERTS.`
-    : (reasons[code] ?? `broke the connection (${code}). Try again later.`)
+  const why = reasons[code] ?? reasonOfKind(code)
   return new KeepsakeError('store_unavailable', `The object store at ${context.origin} ${why}`, {
     cause: error,
     details: { reason: code },
@@ -305,7 +325,23 @@ const untrusted = /^(CERT_|ERR_TLS_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
 /** What no retry mends. */
 const hopeless = new RegExp(`${untrusted.source}|^(ERR_SSL_|EPROTO$|HPE_)`)
 
+function reasonOfKind(code: string): string {
+  if (untrusted.test(code)) {
+    return `has a certificate that is not trusted (${code}). Look at S3_ENDPOINT and NODE_EXTRA_CA_CERTS.`
+  }
+  if (code.startsWith('ERR_SSL_'))
+    return `cannot agree on TLS (${code}). Look at S3_ENDPOINT and at proxies in between.`
+  if (code.startsWith('HPE_')) {
+    return `does not answer in HTTP (${code}). Look at S3_ENDPOINT: another service may listen there.`
+  }
+  return `broke the connection (${code}). Try again later.`
+}
+
 const reasons: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: "has a certificate that has expired (CERT_HAS_EXPIRED). Renew it, or look at this machine's clock.",
+  CERT_NOT_YET_VALID: "has a certificate that is not valid yet (CERT_NOT_YET_VALID). Look at this machine's clock.",
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    'has a certificate for another name (ERR_TLS_CERT_ALTNAME_INVALID). Look at S3_ENDPOINT; where it is right, and the bucket stands before it, set S3_FORCE_PATH_STYLE=true.',
   ECONNREFUSED: 'refuses connections (ECONNREFUSED). Is it running? Look at S3_ENDPOINT.',
   ENOTFOUND: 'has a host name that does not resolve (ENOTFOUND). Look at S3_ENDPOINT and AWS_REGION.',
   EAI_AGAIN: 'has a host name that cannot be resolved now (EAI_AGAIN). Look at the DNS of this machine.',
@@ -320,6 +356,8 @@ const reasons: Readonly<Record<string, string>> = {
 function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
   if ('code' in error && typeof error.code === 'string') return error.code
+  // undici's parser gives some of its errors no code.
+  if (error.name === 'HTTPParserError') return 'HPE_INVALID'
   // A host with several addresses fails with one error for each.
   if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
   return codeOf(error.cause)

@@ -29,6 +29,9 @@ export function exchange<T>(
   })
 }
 
+/** An answer may take this many times as long as it may go without a byte: blanks that never end are no progress. */
+const answerPatience = 3
+
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #limit: number
   readonly #watch: Watch
@@ -38,6 +41,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #status = 0
   #headers: Record<string, string> = {}
   #size = 0
+  #answeredAt = 0
   readonly #pieces: Buffer[] = []
 
   constructor(limit: number, watch: Watch, resolve: (answer: Answer) => void, reject: (error: unknown) => void) {
@@ -63,18 +67,21 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (status < 200) return
     this.#status = status
     this.#headers = flatHeaders(headers)
+    this.#answeredAt = performance.now()
   }
 
   onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
     // Blanks that come while the store is at work are progress.
     this.#watch.touch()
     this.#size += piece.length
-    if (this.#size <= this.#limit) this.#pieces.push(piece)
-    else {
+    if (this.#size > this.#limit) {
       const message = `The object store sent an answer of more than ${this.#limit} bytes.`
-      this.#fail(new KeepsakeError('store_unavailable', message))
-      controller.abort(new Error(message))
-    }
+      this.#giveUp(controller, new KeepsakeError('store_unavailable', message))
+    } else if (performance.now() - this.#answeredAt > answerPatience * this.#watch.millis) {
+      const seconds = Math.round((answerPatience * this.#watch.millis) / 1000)
+      const message = `The object store began an answer and did not end it within ${seconds} seconds. Try again later.`
+      this.#giveUp(controller, new KeepsakeError('timeout', message))
+    } else this.#pieces.push(piece)
   }
 
   onResponseEnd(): void {
@@ -95,6 +102,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     // A request that still waits for a connection has no controller; it is stopped as soon as it gets one.
     this.#controller?.abort(reason instanceof Error ? reason : new Error('stopped'))
     this.#fail(reason)
+  }
+
+  #giveUp(controller: Dispatcher.DispatchController, error: KeepsakeError): void {
+    this.#fail(error)
+    controller.abort(error)
   }
 
   #fail(error: unknown): void {

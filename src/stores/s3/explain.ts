@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { KeepsakeError } from '../../media/index.ts'
 import { failedAnswer, failedConnection, type RequestContext } from './errors.ts'
+import { noCredentials } from './no-credentials.ts'
 
 /** What a call by the AWS SDK was about. */
 export type ExplainedCall = {
@@ -46,11 +47,7 @@ export function explainS3Error(error: unknown, call: ExplainedCall): KeepsakeErr
     return failedAnswer(context, { status, headers: lowerCase($response?.headers ?? {}) }, answer)
   }
   if (error instanceof Error && /^(CredentialsProviderError|TokenProviderError)$/.test(error.name)) {
-    return new KeepsakeError(
-      'store_denied',
-      'No credentials for the object store could be loaded. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role.',
-      { cause: error },
-    )
+    return noCredentials(error)
   }
   if (error instanceof Error && /^(TimeoutError|AbortError)$/.test(error.name)) {
     return new KeepsakeError('timeout', `The object store at ${origin} did not answer ${action} in time.`, {

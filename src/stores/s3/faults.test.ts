@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto'
 import { createServer } from 'node:http'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { KeepsakeError } from '../../media/index.ts'
 import { collectAll, putRequest, readAll, text, withCode } from '../conformance.ts'
 import type { ObjectStore } from '../object-store.ts'
@@ -143,6 +143,46 @@ describe('deadlines', () => {
     const { store } = await storeOn([stops], { requestTimeout: 1 })
     const { body } = await store.get('key')
     expect(await failureOf(readAll(body))).toMatchObject({ code: 'timeout' })
+  })
+
+  it('an answer that begins and never ends is a timeout', async () => {
+    const blanks: Step = (_, response) => {
+      response.writeHead(200)
+      const timer = setInterval(() => response.write(' '), 20)
+      response.on('close', () => clearInterval(timer))
+    }
+    const { store } = await storeOn([blanks], { requestTimeout: 0.5, attempts: 1 })
+    expect(await failureOf(collectAll(store.list()))).toMatchObject({ code: 'timeout' })
+  })
+
+  it('waiting for other requests is not on the clock of a request', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const { store, server } = await storeOn([written, object('x')], { connections: 1, attempts: 1 })
+      const pieces = [0, 1, 2, 3, 4].map(() => Promise.withResolvers<void>())
+      const opened = Promise.withResolvers<void>()
+      async function* body() {
+        opened.resolve()
+        for (const { promise } of pieces) {
+          await promise
+          yield text('x')
+        }
+      }
+      const putting = put(store, { body, size: pieces.length })
+      await opened.promise
+      const head = store.head('key')
+      for (const piece of pieces) {
+        await vi.advanceTimersByTimeAsync(20_000)
+        piece.resolve()
+        // The piece goes out, which is progress.
+        for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      }
+      await putting
+      expect(await head).toMatchObject({ size: 1 })
+      expect(server.requests.map(({ method }) => method)).toEqual(['PUT', 'HEAD'])
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it("the caller's own is kept, without a retry", async () => {
@@ -458,6 +498,18 @@ describe('a delete', () => {
     expect(server.requests[1]?.body.toString()).not.toContain('<Key>a</Key>')
   })
 
+  it('asks again only after a pause, and not for ever', async () => {
+    const waits: number[] = []
+    const random = () => {
+      waits.push(waits.length)
+      return 0
+    }
+    const { store, server } = await storeOn([result(failed('a', 'SlowDown'))], { random })
+    const { failed: missed } = await store.delete(keys)
+    expect(missed).toMatchObject([{ key: 'a', code: 'store_unavailable' }])
+    expect([server.requests.length, waits.length]).toEqual([3, 2])
+  })
+
   it('sends keys that XML cannot carry alone', async () => {
     const either: Step = (request, response, body) =>
       (request.method === 'POST' ? result('') : answer(204))(request, response, body)
@@ -511,6 +563,28 @@ describe('a list', () => {
     expect(queries.map((query) => query.get('start-after'))).toEqual(['A', null, null])
   })
 
+  it('that goes on without an object, by ever new tokens, is given up', async () => {
+    let token = 0
+    const endless: Step = (request, response, body) => {
+      token += 1
+      page('', `t${token}`)(request, response, body)
+    }
+    const { store } = await storeOn([endless], { attempts: 1 })
+    expect(await failureOf(collectAll(store.list()))).toMatchObject({ code: 'store_unavailable' })
+  })
+
+  it('of uploads that goes in circles is given up', async () => {
+    let turn = 0
+    const circle: Step = (request, response, body) => {
+      turn += 1
+      const marker = `<NextKeyMarker>k${turn % 3}</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker>`
+      const list = `<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>${marker}</ListMultipartUploadsResult>`
+      answer(200, list)(request, response, body)
+    }
+    const { store } = await storeOn([circle], { attempts: 1 })
+    expect(await failureOf(collectAll(store.listMultipart()))).toMatchObject({ code: 'store_unavailable' })
+  })
+
   it.each<[string, [Step, ...Step[]]]>([
     ['out of order', [page(entry('b') + entry('a'))]],
     ['out of order over pages', [page(entry('b'), 't1'), page(entry('b'))]],
@@ -536,6 +610,19 @@ describe('what can be put right at once', () => {
     expect(expiresAt.getTime()).toBeLessThan(Date.now() + 61_000)
   })
 
+  it('a clock that is off, before which temporary credentials end sooner', async () => {
+    const hour = 3_600_000
+    const skewed = s3Error(403, 'RequestTimeTooSkewed', '', { date: new Date(Date.now() + hour).toUTCString() })
+    const server = await startScriptedServer(skewed, written)
+    const expiration = new Date(Date.now() + hour + 600_000)
+    const store = createS3Store({ ...placeOf(server), credentials: { ...credentials, sessionToken: 't', expiration } })
+    closers.push(() => store.close(), server.close)
+    await put(store)
+    const { url, expiresAt } = store.signGet('key', { expiresIn: 3600 })
+    expect(Number(new URL(url).searchParams.get('X-Amz-Expires'))).toBeLessThanOrEqual(601)
+    expect(expiresAt.getTime()).toBeLessThan(Date.now() + 602_000)
+  })
+
   it('a clock that is off, where HEAD cannot say so', async () => {
     const skewed = answer(403, '', { date: new Date(Date.now() - 3_600_000).toUTCString() })
     const { store } = await storeOn([skewed, object('x')])
@@ -548,6 +635,21 @@ describe('what can be put right at once', () => {
     const error = await failureOf(put(store))
     expect(error).toMatchObject({ code: 'store_denied', details: { s3Code: 'RequestTimeTooSkewed' } })
     expect(error.message).toContain('Set the clock')
+  })
+
+  it('credentials that have expired, where HEAD cannot say so', async () => {
+    const wordless = answer(400)
+    const server = await startScriptedServer(wordless, s3Error(400, 'ExpiredToken'), object('x'), object('xyz'))
+    let loaded = 0
+    const provider = () => {
+      loaded += 1
+      return { ...credentials, accessKeyId: `KEY${loaded}` }
+    }
+    const store = await openS3Store({ ...placeOf(server), credentials: provider })
+    closers.push(() => store.close(), server.close)
+    expect(await store.head('key')).toMatchObject({ size: 3 })
+    expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET', 'GET', 'HEAD'])
+    expect(loaded).toBe(2)
   })
 
   it('credentials that have expired', async () => {

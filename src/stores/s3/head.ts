@@ -3,6 +3,7 @@ import { checkObjectKey } from '../object-key.ts'
 import type { HeadOptions, ObjectHead } from '../object-store.ts'
 import { emptySha256 } from './canonical.ts'
 import type { S3Client, S3Request } from './client.ts'
+import { isWordless } from './errors.ts'
 import { decodeMetadata } from './metadata.ts'
 import { hexSha256 } from './object-headers.ts'
 
@@ -28,17 +29,42 @@ export async function headObject(
     signal,
     ...(asks ? { headers: { 'x-amz-checksum-mode': 'ENABLED' } } : {}),
   }
+  const headers = await headersOf(client, request)
+  if (headers === undefined) return undefined
+  const { contentLength: _, ...head } = parseHead(key, headers)
+  // One made of the parts' hashes ends in their number and says nothing of the whole ("Checking object integrity").
+  const sha256 = asks ? hexSha256(headers['x-amz-checksum-sha256']) : undefined
+  return { ...head, ...(sha256 === undefined ? {} : { sha256 }), headers }
+}
+
+async function headersOf(client: S3Client, request: S3Request): Promise<HeadWithHeaders['headers'] | undefined> {
   try {
-    const headers = await client.sendForHeaders(request)
-    const { contentLength: _, ...head } = parseHead(key, headers)
-    // One made of the parts' hashes ends in their number and says nothing of the whole ("Checking object integrity").
-    const sha256 = asks ? hexSha256(headers['x-amz-checksum-sha256']) : undefined
-    return { ...head, ...(sha256 === undefined ? {} : { sha256 }), headers }
+    return await client.sendForHeaders(request).catch(async (error: unknown) => {
+      if (!KeepsakeError.is(error) || !isWordless(error) || isMissing(error)) throw error
+      await askForWords(client, request)
+      return await client.sendForHeaders(request)
+    })
   } catch (error) {
-    if (!KeepsakeError.is(error) || error.details.httpStatus !== 404) throw error
+    if (!isMissing(error)) throw error
   }
-  await makeSureOfBucket(client, signal)
+  await makeSureOfBucket(client, request.signal)
   return undefined
+}
+
+function isMissing(error: unknown): boolean {
+  return KeepsakeError.is(error) && error.details.httpStatus === 404
+}
+
+/**
+ * S3 says to GET, which needs the same permission, what it does not say to HEAD: that the secret is wrong, or the token
+ * over. The latter is put right on the way, where there is another.
+ */
+async function askForWords(client: S3Client, request: S3Request): Promise<void> {
+  try {
+    await client.sendForHeaders({ ...request, method: 'GET', headers: { range: 'bytes=0-0' } })
+  } catch (error) {
+    if (KeepsakeError.is(error, 'store_denied')) throw error
+  }
 }
 
 /** HEAD of an object is 404 without a word also where the bucket is missing, and then nothing is known of objects. */

@@ -7,6 +7,8 @@ import type { S3Client } from './client.ts'
 import { type ListXml, readListXml } from './list-entries.ts'
 
 const pageLimit = 16 * 1024 * 1024
+/** One after the other. S3 may give an empty page where much was deleted; one that gives only such never ends. */
+const mostEmptyPages = 1000
 
 export type ListPage = { readonly objects: readonly ListedObject[]; readonly nextToken: string | undefined }
 
@@ -60,6 +62,7 @@ async function* readPages<Page>(
   if (startAfter) checkObjectKey(startAfter)
   let token: string | undefined
   let last: string | undefined
+  let empty = 0
   do {
     const query: [string, string][] = [
       ['list-type', '2'],
@@ -79,7 +82,10 @@ async function* readPages<Page>(
       if (!reading.isInOrder(page, before)) throw unreadable('its keys are not in order')
       return { page, nextToken: xml.nextToken }
     })
-    last = reading.lastKey(page) ?? last
+    const key = reading.lastKey(page)
+    empty = key === undefined ? empty + 1 : 0
+    if (empty > mostEmptyPages) throw unreadable('it goes on and on without an object')
+    last = key ?? last
     yield page
     token = nextToken
   } while (token !== undefined)

@@ -84,6 +84,8 @@ export async function* listMultipart(
   // "If upload-id-marker is not specified, only the keys lexicographically greater than the specified key-marker will be
   // included in the list."
   let after: readonly [key: string, uploadId: string] | undefined = startAfter ? [startAfter, ''] : undefined
+  /** Where pages began: a list that goes in circles would never end. */
+  const begun = new Set<string>()
   for (;;) {
     const query: [string, string][] = [
       ['uploads', ''],
@@ -104,9 +106,11 @@ export async function* listMultipart(
     }
     if (fields.IsTruncated !== 'true') return
     const next = [decode(fields.NextKeyMarker ?? ''), fields.NextUploadIdMarker ?? ''] as const
-    if (next[0] === '' || (next[0] === after?.[0] && next[1] === after[1])) {
+    const marker = JSON.stringify(next)
+    if (next[0] === '' || begun.has(marker) || marker === JSON.stringify(after)) {
       throw unreadable(request, 'it goes on without a proper marker')
     }
+    begun.add(marker)
     after = next
   }
 }

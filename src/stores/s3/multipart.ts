@@ -26,10 +26,15 @@ import { escapeXml } from './xml.ts'
  */
 const completeMillis = 5 * 60_000
 
-export async function createMultipart(client: S3Client, request: CreateMultipartRequest): Promise<MultipartUpload> {
+/** @param kept further headers, of an object that is copied */
+export async function createMultipart(
+  client: S3Client,
+  request: CreateMultipartRequest,
+  kept: Readonly<Record<string, string>> = {},
+): Promise<MultipartUpload> {
   const { key, signal } = request
   checkObjectKey(key)
-  const headers = settingsHeaders(request)
+  const headers: Record<string, string> = { ...kept, ...settingsHeaders(request) }
   const keepsSha256 = (request.keepSha256 ?? false) && (await client.learnCapabilities(signal)).checksums
   if (keepsSha256) headers['x-amz-checksum-algorithm'] = 'SHA256'
   const sent: S3Request = {

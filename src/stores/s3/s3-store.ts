@@ -288,13 +288,15 @@ class S3Store implements ObjectStore {
     request: { method: 'GET' | 'PUT'; key: string; headers?: Readonly<Record<string, string>>; query?: string },
     { expiresIn, at }: Pick<SignGetOptions, 'expiresIn' | 'at'>,
   ): SignedUrl {
-    const { signer, until } = this.#credentials.current()
+    const { clockOffset } = this.#client
+    // Their end is told by AWS's clock.
+    const { signer, until } = this.#credentials.current(Date.now() + clockOffset)
     const start = at?.getTime() ?? Date.now()
+    const signedAt = start + clockOffset
     // S3 refuses a URL when its temporary credentials end, whatever its own life says.
     const life =
-      until === Number.POSITIVE_INFINITY ? expiresIn : Math.min(expiresIn, Math.floor((until - start) / 1000))
-    const signedAt = new Date(start + this.#client.clockOffset)
-    const url = signer.presign(this.#public, { ...request, expiresIn: life, at: signedAt })
+      until === Number.POSITIVE_INFINITY ? expiresIn : Math.min(expiresIn, Math.floor((until - signedAt) / 1000))
+    const url = signer.presign(this.#public, { ...request, expiresIn: life, at: new Date(signedAt) })
     return { url, expiresAt: new Date(Math.floor(start / 1000) * 1000 + life * 1000) }
   }
 }
