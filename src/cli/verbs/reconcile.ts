@@ -3,7 +3,7 @@ import { rename, rm, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline/promises'
 import { z } from 'zod'
 import { formatSize, parseDuration } from '../../media/index.ts'
-import { type FindingKind, openInventory } from '../../upkeep/index.ts'
+import { type FindingKind, linesOf, openInventory } from '../../upkeep/index.ts'
 import { withClient } from '../client.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
 import type { Io } from '../io.ts'
@@ -252,7 +252,7 @@ async function* keysOf(what: string): AsyncGenerator<string[]> {
   }
   await readHeader(what)
   const batch: string[] = []
-  for await (const line of createInterface({ input: createReadStream(what, 'utf8') })) {
+  for await (const line of linesOf(createReadStream(what))) {
     const orphan = z.looseObject({ kind: z.literal('orphan'), key: z.string() }).safeParse(parseJson(line))
     if (orphan.success) batch.push(orphan.data.key)
     if (batch.length === 1000) yield batch.splice(0)
@@ -275,17 +275,14 @@ function report(
 }
 
 async function readHeader(file: string): Promise<z.output<typeof headerSchema>> {
-  const lines = createInterface({ input: createReadStream(file, 'utf8') })
   try {
-    for await (const line of lines) {
+    for await (const line of linesOf(createReadStream(file))) {
       const parsed = headerSchema.safeParse(parseJson(line))
       if (parsed.success) return parsed.data
       break
     }
   } catch (error) {
     throw CliFailure.usage(`${file} cannot be read: ${error instanceof Error ? error.message : error}`)
-  } finally {
-    lines.close()
   }
   throw CliFailure.usage(`${file} is not a manifest of 'keepsake reconcile'.`)
 }

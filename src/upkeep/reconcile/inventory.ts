@@ -6,6 +6,7 @@ import { createGunzip } from 'node:zlib'
 import { z } from 'zod'
 import { KeepsakeError } from '../../media/index.ts'
 import type { ListedObject } from '../../stores/index.ts'
+import { linesOf } from './lines.ts'
 
 /** The columns of an S3 Inventory that say what a list says (AWS, "Amazon S3 Inventory list"). */
 const defaultColumns = ['Bucket', 'Key', 'Size', 'LastModifiedDate', 'ETag']
@@ -97,21 +98,13 @@ function decodeKey(key: string): string {
 }
 
 /** RFC 4180: fields may be quoted, a quote within is doubled. A quoted field ends on its line: keys are URL-encoded. */
-async function* csvRecords(source: AsyncIterable<unknown>): AsyncGenerator<string[]> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of source) {
-    if (!(chunk instanceof Uint8Array)) continue
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) if (line.trim() !== '') yield csvFields(line)
-  }
-  if (rest.trim() !== '') yield csvFields(rest)
+async function* csvRecords(source: AsyncIterable<Uint8Array>): AsyncGenerator<string[]> {
+  for await (const line of linesOf(source)) if (line.trim() !== '') yield csvFields(line)
 }
 
 function csvFields(line: string): string[] {
   const fields: string[] = []
-  for (const [, quoted, plain] of line.replace(/\r$/, '').matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {
+  for (const [, quoted, plain] of line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {
     fields.push(quoted === undefined ? (plain ?? '') : quoted.replaceAll('""', '"'))
   }
   return fields

@@ -188,6 +188,36 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await expect(fixture.scan()).rejects.toThrow(/out of the byte order/)
     })
 
+    it('takes any key that a store takes, and its manifest can be acted upon', async () => {
+      await fixture.keep('media/a/1.gif')
+      const odd = [
+        '',
+        'originals/',
+        'a//b',
+        './x',
+        'a\nb',
+        'a\r\nb',
+        'a\u2028b',
+        'a\u2029b',
+        'a\u0001b',
+        'nul\0',
+        '\0nul',
+        'nul\0l',
+      ]
+      for (const key of odd.slice(1)) await fixture.stranger(key, 'x')
+      // By its metadata ours, by its key nobody's.
+      await fixture.object('media/a/nul\0.gif')
+      for (const key of ['media/a/line\u2028separator.gif', 'media/a/line\nfeed.gif']) await fixture.object(key)
+      await fixture.store.createMultipart({ key: 'nul\0/upload', contentType: 'video/mp4' })
+      const lines = await fixture.scanTwice()
+      const kinds = findings(lines).map(({ kind }) => kind)
+      expect(kinds.filter((kind) => kind === 'unknown')).toHaveLength(odd.length)
+      expect(kinds.filter((kind) => kind === 'unknown-upload')).toHaveLength(1)
+      expect((await fixture.apply(lines)).outcomes).toMatchObject({ quarantined: 2, skipped: 0, failed: 0 })
+      for (const key of odd.slice(1)) expect(await fixture.read(key)).toBe('x')
+      expect(await fixture.reconcile.restore('all')).toEqual({ restored: 2, failed: 0 })
+    })
+
     it('tells uploads of ours that nobody goes on with', async () => {
       const settings = { contentType: 'video/mp4' }
       const ours = `media/ada/${newAssetId()}.mp4`
