@@ -172,6 +172,7 @@ function findingLine({
 
 export type ApplyOptions = CommonOptions & {
   readonly expect?: string
+  readonly expectMissing?: string
   readonly yes?: boolean
   readonly minAge?: string
   readonly apart?: string
@@ -183,6 +184,7 @@ export async function applyVerb(file: string, options: ApplyOptions, io: Io): Pr
   if (!options.yes) await confirm(`Act upon ${file}: ${orphans} orphans of ${printable(header.bucket)}?`, 'apply', io)
   const query = queryOf({
     expect: options.expect,
+    expectMissing: options.expectMissing,
     minAge: durationOf('--min-age', options.minAge),
     apart: durationOf('--apart', options.apart),
   })

@@ -71,6 +71,9 @@ const applyRoute = createRoute({
       expect: count
         .optional()
         .openapi({ description: 'The number of orphans, where a brake would stop it otherwise.' }),
+      expectMissing: count
+        .optional()
+        .openapi({ description: 'The number of missing objects, where more than half of what is stored is missing.' }),
       minAge: seconds.optional().openapi({ description: 'Seconds that an orphan must be old. Default: a day.' }),
       apart: seconds.optional().openapi({ description: 'Seconds between its two sightings. Default: a day.' }),
     }),

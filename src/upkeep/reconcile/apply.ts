@@ -1,7 +1,7 @@
 import type { Actor, ScanTotals } from '../../catalogue/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import type { Finding, FindingKind } from './finding.ts'
-import { type ManifestHeader, spoolManifest } from './manifest.ts'
+import { isOfItsScan, type ManifestHeader, spoolManifest } from './manifest.ts'
 import { requireMark, storeTime } from './marker.ts'
 import { callOptions, day, type ReconcileParts, system } from './parts.ts'
 import { type MoveOptions, type Outcome, quarantine, resumeRemovals } from './quarantine.ts'
@@ -10,6 +10,8 @@ import { recover } from './recover.ts'
 export type ApplyOptions = {
   /** The number of orphans, said by whoever wants them moved although a brake would stop it. */
   readonly expect?: number
+  /** The number of missing objects, said by whoever wants them marked although most of what is stored is missing. */
+  readonly expectMissing?: number
   /** Seconds that an orphan must be old, by the store's clock. Default: a day. */
   readonly minAge?: number
   /** Seconds that must lie between its two sightings. Default: a day. */
@@ -36,6 +38,8 @@ export type ApplyResult = {
 /** Days after which a manifest says nothing any more. */
 const maxManifestAge = 7
 const movesAtOnce = 8
+/** From so many missing on it counts what share of the rows they are: so does verify. */
+const fewMissing = 20
 
 /**
  * Acts upon a manifest: orphans go to quarantine, what is wrong with stored assets is marked and looked for, stale
@@ -63,7 +67,7 @@ export async function apply(
     outcomes[outcome.outcome] += 1
     await onOutcome?.({ kind, key, ...outcome })
   }
-  await resumeRemovals(parts, actor, (key, outcome) => void done('orphan', key, outcome))
+  await resumeRemovals(parts, actor, (key, outcome) => done('orphan', key, outcome))
   const findings = manifest.findings()[Symbol.asyncIterator]()
   const worker = async () => {
     for (;;) {
@@ -115,7 +119,7 @@ async function checkBrakes(
   { catalogue, store }: ReconcileParts,
   header: ManifestHeader,
   catalogueId: string,
-  { expect, maxObjects = 1000, maxShare = 0.05 }: ApplyOptions,
+  { expect, expectMissing, maxObjects = 1000, maxShare = 0.05 }: ApplyOptions,
 ): Promise<void> {
   const refuse = (brake: string, message: string): never => {
     throw new KeepsakeError('upkeep_refused', `${message} Nothing was done.`, { details: { brake } })
@@ -127,13 +131,31 @@ async function checkBrakes(
     )
   }
   const scan = await catalogue.getScan(header.scan)
-  if (scan === undefined)
+  if (scan === undefined || scan.finishedAt === null)
     return refuse('unknown', 'The catalogue does not know the scan of this manifest (any more). Scan again.')
   if (await catalogue.isOlderThan(scan.id, maxManifestAge * day)) {
     refuse('age', `The manifest is more than ${maxManifestAge} days old, and says nothing of today. Scan again.`)
   }
+  if (!(await isOfItsScan(catalogue, header))) {
+    refuse(
+      'changed',
+      'The manifest is not what its scan found, so the counts that the brakes go by are not its own. Give the file as it was written, or scan again.',
+    )
+  }
   // What the catalogue counted, not what the file says.
   const totals: ScanTotals = await catalogue.scanTotals(scan.id)
+  const missing = totals.findings.missing?.count ?? 0
+  if (expectMissing !== undefined && expectMissing !== missing) {
+    refuse('expect', `${expectMissing} missing objects were expected, and the manifest has ${missing}.`)
+  }
+  if (expectMissing === undefined && missing >= fewMissing && missing * 2 > totals.rows) {
+    refuse(
+      'missing',
+      `${missing} of ${totals.rows} assets have no object in ${store.name}. That looks like another bucket, or like one that was ` +
+        'emptied; each would be marked and told by webhook. Look at S3_BUCKET_NAME and S3_ENDPOINT; where it is true, repeat with ' +
+        `the number: --expect-missing ${missing}.`,
+    )
+  }
   const orphans = totals.findings.orphan?.count ?? 0
   if (orphans === 0) return
   if (!(await catalogue.hasStored())) {

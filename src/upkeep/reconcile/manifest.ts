@@ -47,12 +47,7 @@ export async function* manifestLines(catalogue: Catalogue, scanId: string): Asyn
     throw new KeepsakeError('invalid_request', `There is no finished scan ${scanId}. Scan again.`)
   }
   const totals: ScanTotals = await catalogue.scanTotals(scanId)
-  const checksum = createHash('sha256')
-  let lines = 0
-  for await (const { line } of findingsOf(catalogue, scanId)) {
-    checksum.update(`${line}\n`)
-    lines += 1
-  }
+  const { lines, checksum } = await sumOf(catalogue, scanId)
   const header: ManifestHeader = {
     keepsake: 'reconcile',
     version: 1,
@@ -69,10 +64,32 @@ export async function* manifestLines(catalogue: Catalogue, scanId: string): Asyn
     rows: totals.rows,
     findings: totals.findings,
     lines,
-    checksum: checksum.digest('hex'),
+    checksum,
   }
   yield JSON.stringify(header)
   for await (const { line } of findingsOf(catalogue, scanId)) yield line
+}
+
+/** How many findings the catalogue keeps of a scan, and the SHA-256 over their lines. */
+async function sumOf(
+  catalogue: Catalogue,
+  scan: string,
+): Promise<{ readonly lines: number; readonly checksum: string }> {
+  const checksum = createHash('sha256')
+  let lines = 0
+  for await (const { line } of findingsOf(catalogue, scan)) {
+    checksum.update(`${line}\n`)
+    lines += 1
+  }
+  return { lines, checksum: checksum.digest('hex') }
+}
+
+/**
+ * Whether a manifest has the very findings that the catalogue keeps of its scan. A checksum in a file tells what was
+ * damaged; whoever writes lines of their own can write that as well.
+ */
+export async function isOfItsScan(catalogue: Catalogue, { scan, checksum }: ManifestHeader): Promise<boolean> {
+  return (await sumOf(catalogue, scan)).checksum === checksum
 }
 
 async function* findingsOf(catalogue: Catalogue, scan: string): AsyncGenerator<ScanFinding> {

@@ -89,7 +89,7 @@ export async function quarantine(
 export async function resumeRemovals(
   parts: MoveParts,
   actor: Actor,
-  onOutcome: (key: string, outcome: Outcome) => void,
+  onOutcome: (key: string, outcome: Outcome) => Promise<void>,
 ): Promise<void> {
   let after = ''
   for (
@@ -105,8 +105,8 @@ export async function resumeRemovals(
       const copy = await parts.store.head(quarantineKey(key))
       if (copy === undefined || copy.size !== entry.size) {
         await parts.catalogue.stepBack(key, entry.attempt, { unsure: true })
-        onOutcome(key, failed('its copy in quarantine/ is gone: restore it to let go of the claim'))
-      } else onOutcome(key, await remove(parts, entry, actor))
+        await onOutcome(key, failed('its copy in quarantine/ is gone: restore it to let go of the claim'))
+      } else await onOutcome(key, await remove(parts, entry, actor))
     }
   }
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { databases, type OpenedDatabase } from '../../../test/support/databases.ts'
 import { KeepsakeError, newAssetId } from '../../media/index.ts'
@@ -423,7 +424,7 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await fixture.object('media/b/1.gif')
       const lines = await fixture.scanTwice()
       const body = Buffer.from(JSON.stringify({ keepsake: 1, catalogue: newAssetId() }))
-      const sha256 = (await import('node:crypto')).hash('sha256', body, 'hex')
+      const sha256 = hash('sha256', body, 'hex')
       const contentType = 'application/json'
       await fixture.store.put({ key: markerKey, body, size: body.length, sha256, contentType, createOnly: false })
       await refused(lines, 'foreign', { maxShare: 1 })
@@ -439,6 +440,35 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await refused(lines, 'age', { maxShare: 1 })
       await fixture.database.service.query('delete from keepsake.scans')
       await refused(lines, 'unknown', { maxShare: 1 })
+    })
+
+    it('holds on findings that its scan did not have, however well the file is made', async () => {
+      for (let n = 0; n < 30; n += 1) await fixture.keep(`media/a/${n}.gif`)
+      for (let n = 0; n < 20; n += 1) await fixture.object(`media/b/${n}.gif`)
+      const many = await fixture.scanTwice()
+      await refused(many, 'count')
+      const none = await fixture.scan({ prefix: 'media/a/' })
+      const { uploadId } = await fixture.store.createMultipart({ key: 'somebody/else.bin', contentType: 'video/mp4' })
+      const upload = { kind: 'multipart', key: 'somebody/else.bin', uploadId, initiated: new Date().toISOString() }
+      for (const lines of [many.slice(1), [JSON.stringify(upload)]]) {
+        const checksum = hash('sha256', lines.map((line) => `${line}\n`).join(''), 'hex')
+        const header = { ...JSON.parse(none[0] ?? ''), lines: lines.length, checksum }
+        await refused([JSON.stringify(header), ...lines], 'changed')
+      }
+      expect(await collect(fixture.store.listMultipart())).toHaveLength(1)
+    })
+
+    it('holds where most of what is stored is missing, unless told its number', async () => {
+      const ids: string[] = []
+      for (let n = 10; n < 31; n += 1) ids.push(await fixture.row(`media/a/${n}.gif`))
+      for (let n = 0; n < 10; n += 1) await fixture.keep(`media/b/${n}.gif`)
+      await fixture.pass(1)
+      const lines = await fixture.scan()
+      await refused(lines, 'missing')
+      await refused(lines, 'expect', { expectMissing: 20 })
+      for (const id of ids) expect(await health(id)).toBe('ok')
+      const { outcomes } = await fixture.reconcile.apply(toLines(lines), { expectMissing: 21 })
+      expect(outcomes.marked).toBe(21)
     })
 
     it('holds on a manifest that is not whole', async () => {
