@@ -30,6 +30,7 @@ export type { RecoverySource } from './reconcile/parts.ts'
 export type { Outcome } from './reconcile/quarantine.ts'
 export { createReconcile, type Reconcile, type RestoreOptions } from './reconcile/reconcile.ts'
 export type { ScanOptions, ScanProgress, ScanResult } from './reconcile/scan.ts'
+export { localSource, originSource } from './reconcile/sources.ts'
 export {
   createReplica,
   type Replica,

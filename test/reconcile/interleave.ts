@@ -117,6 +117,7 @@ class World {
     })
     this.#reconcile = createReconcile({
       ...parts,
+      recoverySources: [],
       catalogue: this.#ports.inTurns(catalogue, true),
       store: this.#ports.inTurns(this.#bucket, true),
     })

@@ -1,9 +1,11 @@
 import { hash } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { databases, type OpenedDatabase } from '../../../test/support/databases.ts'
 import { KeepsakeError, newAssetId } from '../../media/index.ts'
 import { markerKey } from './marker.ts'
-import { collect, Fixture, type FixtureOptions, failingAt, findings, found } from './testing/fixture.ts'
+import { createReconcile } from './reconcile.ts'
+import { collect, Fixture, type FixtureOptions, failingAt, findings, found, toStream } from './testing/fixture.ts'
 
 const day = 86_400
 
@@ -377,6 +379,33 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       expect((await audit('asset.recovered'))[0]?.detail).toMatchObject({ from: 'replica' })
     })
 
+    it('goes past a source that fails, says so where it was the last, and goes on with the rest', async () => {
+      const down = () => Promise.reject(new KeepsakeError('store_unavailable', 'It is down (a fault of the test).'))
+      const cut = {
+        name: 'cut',
+        open: async () =>
+          async function* () {
+            yield Buffer.from('the')
+            await down()
+          },
+      }
+      const sources = [{ name: 'replica', open: down }, cut]
+      await fresh({ recoverySources: sources })
+      for (let n = 0; n < 3; n += 1) await fixture.row(`media/a/${n}.gif`, 'the bytes')
+      await fixture.keep('media/b/kept.gif')
+      await fixture.object('media/c/orphan.gif')
+      const lines = await fixture.scanTwice()
+      const told: string[] = []
+      const { outcomes } = await fixture.apply(lines, { onOutcome: ({ reason = '' }) => void told.push(reason) })
+      expect(outcomes).toMatchObject({ failed: 3, quarantined: 1 })
+      expect(told.filter((reason) => /could be asked: replica: It is down/.test(reason))).toHaveLength(3)
+      const back = { name: 'source', open: async () => () => Readable.from([Buffer.from('the bytes')]) }
+      const { reconcile } = fixture
+      const again = createReconcile({ ...fixture.parts, recoverySources: [...sources, back] })
+      expect((await again.apply(toStream(lines), { maxShare: 1 })).outcomes).toMatchObject({ recovered: 3, failed: 0 })
+      expect(found(await collect(reconcile.manifest((await reconcile.scan()).scan.id)))).toEqual([])
+    })
+
     it('marks an object of another size, and touches neither it nor what is not ours', async () => {
       const id = await fixture.row('media/a/1.gif', 'longer than it is')
       await fixture.object('media/a/1.gif', 'short', id)
@@ -392,16 +421,12 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
   describe('a brake', () => {
     const refused = async (lines: readonly string[], brake: string, options = {}) => {
       const before = await fixture.keys()
-      await expect(fixture.reconcile.apply(toLines(lines), options)).rejects.toMatchObject({
+      await expect(fixture.reconcile.apply(toStream(lines), options)).rejects.toMatchObject({
         code: 'upkeep_refused',
         details: { brake },
       })
       expect(await fixture.keys()).toEqual(before)
     }
-    async function* toLines(lines: readonly string[]) {
-      for (const line of lines) yield `${line}\n`
-    }
-
     it('holds on more orphans than 5 %, or than allowed, unless told their number', async () => {
       for (let n = 0; n < 30; n += 1) await fixture.keep(`media/a/${n}.gif`)
       await fixture.object('media/b/1.gif')
@@ -410,7 +435,7 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await refused(lines, 'count')
       await refused(lines, 'count', { maxShare: 1, maxObjects: 1 })
       await refused(lines, 'expect', { expect: 3 })
-      expect((await fixture.reconcile.apply(toLines(lines), { expect: 2 })).outcomes.quarantined).toBe(2)
+      expect((await fixture.reconcile.apply(toStream(lines), { expect: 2 })).outcomes.quarantined).toBe(2)
     })
 
     it('holds on an empty catalogue, whatever it is told', async () => {
@@ -467,7 +492,7 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await refused(lines, 'missing')
       await refused(lines, 'expect', { expectMissing: 20 })
       for (const id of ids) expect(await health(id)).toBe('ok')
-      const { outcomes } = await fixture.reconcile.apply(toLines(lines), { expectMissing: 21 })
+      const { outcomes } = await fixture.reconcile.apply(toStream(lines), { expectMissing: 21 })
       expect(outcomes.marked).toBe(21)
     })
 
