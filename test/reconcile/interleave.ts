@@ -248,6 +248,11 @@ class World {
   async #plant(owner: string): Promise<void> {
     const id = this.#subject.newAssetId()
     const key = `${owner}/${id.slice(-8)}.gif`
+    // The catalogue had it once: of what it never heard, it moves nothing by itself.
+    await this.#database.service.query(
+      "insert into keepsake.audit (action, asset, owner, collection, actor) values ('asset.reserved', $1, $2, 'small', 'system')",
+      [id, owner],
+    )
     await this.#put(key, this.#content(id, owner))
     this.#promises.rowless.add(key)
   }

@@ -1,7 +1,7 @@
-import type { Actor, ScanTotals } from '../../catalogue/index.ts'
-import { KeepsakeError } from '../../media/index.ts'
+import type { Actor } from '../../catalogue/index.ts'
+import { checkBrakes } from './brakes.ts'
 import type { Finding, FindingKind } from './finding.ts'
-import { isOfItsScan, type ManifestHeader, spoolManifest } from './manifest.ts'
+import { spoolManifest } from './manifest.ts'
 import { requireMark, storeTime } from './marker.ts'
 import { callOptions, day, type ReconcileParts, system } from './parts.ts'
 import { type MoveOptions, type Outcome, quarantine, resumeRemovals } from './quarantine.ts'
@@ -35,11 +35,7 @@ export type ApplyResult = {
   readonly untouched: number
 }
 
-/** Days after which a manifest says nothing any more. */
-const maxManifestAge = 7
 const movesAtOnce = 8
-/** From so many missing on it counts what share of the rows they are: so does verify. */
-const fewMissing = 20
 
 /**
  * Acts upon a manifest: orphans go to quarantine, what is wrong with stored assets is marked and looked for, stale
@@ -59,7 +55,7 @@ export async function apply(
   await using manifest = await spoolManifest(source, parts.spoolDir)
   const { header } = manifest
   const catalogue = await requireMark(parts, signal)
-  await checkBrakes(parts, header, catalogue, options)
+  await checkBrakes(parts, manifest, catalogue, options)
   const move = { apart, minAge, actor, storeTime: await storeTime(parts.store, signal), ...callOptions(signal) }
   const outcomes = { quarantined: 0, restored: 0, recovered: 0, marked: 0, aborted: 0, skipped: 0, failed: 0 }
   let untouched = 0
@@ -111,71 +107,5 @@ async function act(parts: ReconcileParts, finding: Finding, move: MoveOptions): 
     case 'unknown':
     case 'unknown-upload':
       return undefined
-  }
-}
-
-/** What would make of one mistake a thousand lost objects is stopped here, before anything is done. */
-async function checkBrakes(
-  { catalogue, store }: ReconcileParts,
-  header: ManifestHeader,
-  catalogueId: string,
-  { expect, expectMissing, maxObjects = 1000, maxShare = 0.05 }: ApplyOptions,
-): Promise<void> {
-  const refuse = (brake: string, message: string): never => {
-    throw new KeepsakeError('upkeep_refused', `${message} Nothing was done.`, { details: { brake } })
-  }
-  if (header.catalogue !== catalogueId || header.bucket !== store.name) {
-    refuse(
-      'foreign',
-      `The manifest is of ${header.bucket} and the catalogue ${header.catalogue}; this is ${store.name} with ${catalogueId}.`,
-    )
-  }
-  const scan = await catalogue.getScan(header.scan)
-  if (scan === undefined || scan.finishedAt === null)
-    return refuse('unknown', 'The catalogue does not know the scan of this manifest (any more). Scan again.')
-  if (await catalogue.isOlderThan(scan.id, maxManifestAge * day)) {
-    refuse('age', `The manifest is more than ${maxManifestAge} days old, and says nothing of today. Scan again.`)
-  }
-  if (!(await isOfItsScan(catalogue, header))) {
-    refuse(
-      'changed',
-      'The manifest is not what its scan found, so the counts that the brakes go by are not its own. Give the file as it was written, or scan again.',
-    )
-  }
-  // What the catalogue counted, not what the file says.
-  const totals: ScanTotals = await catalogue.scanTotals(scan.id)
-  const missing = totals.findings.missing?.count ?? 0
-  if (expectMissing !== undefined && expectMissing !== missing) {
-    refuse('expect', `${expectMissing} missing objects were expected, and the manifest has ${missing}.`)
-  }
-  if (expectMissing === undefined && missing >= fewMissing && missing * 2 > totals.rows) {
-    refuse(
-      'missing',
-      `${missing} of ${totals.rows} assets have no object in ${store.name}. That looks like another bucket, or like one that was ` +
-        'emptied; each would be marked and told by webhook. Look at S3_BUCKET_NAME and S3_ENDPOINT; where it is true, repeat with ' +
-        `the number: --expect-missing ${missing}.`,
-    )
-  }
-  const orphans = totals.findings.orphan?.count ?? 0
-  if (orphans === 0) return
-  if (!(await catalogue.hasStored())) {
-    refuse(
-      'empty',
-      `The catalogue has no stored asset, so all ${orphans} objects look like orphans. Where it was lost, 'keepsake rebuild' makes it anew.`,
-    )
-  }
-  if (expect !== undefined) {
-    if (expect === orphans) return
-    refuse('expect', `${expect} orphans were expected, and the manifest has ${orphans}.`)
-  }
-  const share = orphans / Math.max(1, totals.objects)
-  if (orphans > maxObjects || share > maxShare) {
-    const percent = `${(share * 100).toFixed(1)} %`
-    refuse(
-      'count',
-      `The manifest has ${orphans} orphans, ${percent} of ${totals.objects} objects; without being told more than ${maxObjects}, or ` +
-        `${maxShare * 100} %, are not moved: a catalogue that lost rows looks just like that. Look at the manifest; if they truly are ` +
-        `nobody's, repeat with the number: --expect ${orphans}.`,
-    )
   }
 }

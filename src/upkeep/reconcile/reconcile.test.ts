@@ -444,6 +444,15 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await refused(lines, 'empty', { expect: 1 })
     })
 
+    it('holds on a single object that its catalogue never had: it may be a copy, or an older backup', async () => {
+      for (let n = 0; n < 30; n += 1) await fixture.keep(`media/a/${n}.gif`)
+      await fixture.object('media/b/ours.gif')
+      await fixture.unheardOf('media/b/live-elsewhere.gif')
+      const lines = await fixture.scanTwice()
+      await refused(lines, 'unheard-of', { maxShare: 1 })
+      expect((await fixture.reconcile.apply(toStream(lines), { expect: 2 })).outcomes.quarantined).toBe(2)
+    })
+
     it('holds on the bucket of another catalogue', async () => {
       await fixture.keep('media/a/kept.gif')
       await fixture.object('media/b/1.gif')
