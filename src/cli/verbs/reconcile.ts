@@ -66,6 +66,7 @@ export async function scanVerb(options: ScanOptions, io: Io): Promise<ExitCode> 
     resume: options.resume ? 'true' : undefined,
     hashes: options.hashes ? 'true' : undefined,
     inventoryAt: inventory?.madeAt.toISOString(),
+    inventoryBucket: inventory?.bucket,
   })
   const progress = new Progress(io, 'comparing', { quiet: options.json ?? false })
   const started = performance.now()

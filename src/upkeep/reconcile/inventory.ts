@@ -20,7 +20,12 @@ const manifestSchema = z.looseObject({
   files: z.array(z.looseObject({ key: z.string() })),
 })
 
-export type Inventory = { readonly objects: AsyncIterable<ListedObject>; readonly madeAt: Date }
+export type Inventory = {
+  readonly objects: AsyncIterable<ListedObject>
+  readonly madeAt: Date
+  /** The bucket that it is of, where it says so. */
+  readonly bucket?: string
+}
 
 /**
  * An S3 Inventory in CSV: its `manifest.json` with the files beside it (where `aws s3 sync` puts them), or one CSV,
@@ -38,12 +43,13 @@ export async function openInventory(path: string): Promise<Inventory> {
     parseJson(await readFile(path, 'utf8').catch(() => refuse(`there is no file ${path}`))),
   )
   if (!parsed.success) return refuse(`${path} is not the manifest of an S3 Inventory`)
-  const { fileFormat, fileSchema, files, creationTimestamp } = parsed.data
+  const { fileFormat, fileSchema, files, creationTimestamp, sourceBucket } = parsed.data
   if (fileFormat !== 'CSV') return refuse(`it is in ${fileFormat}; Keepsake reads CSV`)
   const columns = fileSchema.split(',').map((name) => name.trim())
   const paths = await Promise.all(files.map(({ key }) => findBeside(path, key)))
   const madeAt = creationTimestamp === undefined ? (await stat(path)).mtime : new Date(Number(creationTimestamp))
   return {
+    ...(sourceBucket === undefined ? {} : { bucket: sourceBucket }),
     madeAt,
     objects: (async function* () {
       for (const file of paths) yield* readCsv(file, columns)
@@ -66,7 +72,7 @@ async function findBeside(manifest: string, key: string): Promise<string> {
 async function* readCsv(path: string, schema: readonly string[] | undefined): AsyncGenerator<ListedObject> {
   const file: Readable = createReadStream(path)
   let columns = schema
-  for await (const record of csvRecords(path.endsWith('.gz') ? file.pipe(createGunzip()) : file)) {
+  for await (const record of csvRecords(path.endsWith('.gz') ? unzipped(file, path) : file)) {
     if (columns === undefined) {
       const hasNames = record.some((field) => /^key$/i.test(field))
       columns = hasNames ? record : defaultColumns
@@ -74,6 +80,17 @@ async function* readCsv(path: string, schema: readonly string[] | undefined): As
     }
     const object = toObject(columns, record, path)
     if (object) yield object
+  }
+}
+
+async function* unzipped(file: Readable, path: string): AsyncGenerator<Uint8Array> {
+  const unzip = createGunzip()
+  file.once('error', (error) => unzip.destroy(error))
+  try {
+    yield* file.pipe(unzip)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    refuse(`${basename(path)} is no whole gzip file (${why}). Download it again`)
   }
 }
 
