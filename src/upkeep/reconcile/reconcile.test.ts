@@ -287,6 +287,22 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       expect((await fixture.apply(await fixture.scan(), { minAge: 0 })).outcomes).toMatchObject({ skipped: 1 })
     })
 
+    it('leaves alone what lies where its copy would go: it may be the last of something', async () => {
+      await fixture.keep('media/a/kept.gif')
+      await fixture.object('media/a/orphan.gif', 'nobody’s')
+      await fixture.object('quarantine/media/a/orphan.gif', 'set aside before a backup was restored')
+      const lines = await fixture.scanTwice()
+      const told: string[] = []
+      const onOutcome = ({ reason = '' }) => void told.push(reason)
+      expect((await fixture.apply(lines, { onOutcome })).outcomes).toMatchObject({ skipped: 1, quarantined: 0 })
+      expect(told).toEqual(['its copy could not be verified'])
+      expect(await fixture.read('quarantine/media/a/orphan.gif')).toBe('set aside before a backup was restored')
+      expect(await fixture.read('media/a/orphan.gif')).toBe('nobody’s')
+      // Out of its way, the orphan goes.
+      await fixture.store.delete(['quarantine/media/a/orphan.gif'])
+      expect((await fixture.apply(lines)).outcomes).toMatchObject({ quarantined: 1 })
+    })
+
     it('leaves alone what a row has taken since the scan', async () => {
       await fixture.keep('media/a/kept.gif')
       await fixture.object('media/a/orphan.gif')
