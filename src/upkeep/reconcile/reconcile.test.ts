@@ -395,6 +395,23 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       expect((await audit('asset.recovered'))[0]?.detail).toMatchObject({ from: 'replica' })
     })
 
+    it('takes nothing for brought back that came by other hands and is something else', async () => {
+      let id = ''
+      const late = {
+        name: 'replica',
+        open: async () => {
+          await fixture.object('media/a/1.gif', 'other', id)
+          return () => Readable.from([Buffer.from('the bytes')])
+        },
+      }
+      await fresh({ recoverySources: [late] })
+      id = await fixture.row('media/a/1.gif', 'the bytes')
+      await fixture.pass(1)
+      expect((await fixture.apply(await fixture.scan())).outcomes).toMatchObject({ marked: 1, recovered: 0 })
+      expect(await health(id)).toBe('corrupt')
+      expect(await fixture.read('media/a/1.gif')).toBe('other')
+    })
+
     it('goes past a source that fails, says so where it was the last, and goes on with the rest', async () => {
       const down = () => Promise.reject(new KeepsakeError('store_unavailable', 'It is down (a fault of the test).'))
       const cut = {

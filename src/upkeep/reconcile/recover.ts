@@ -36,12 +36,21 @@ export async function recover(
       return bringBack(parts, marked, actor, signal)
     }
     case 'mismatch':
-      await catalogue.markHealth(record, 'corrupt', { ...by, field: found.field }, actor)
-      return { outcome: 'marked', reason: `corrupt: ${found.field} is ${found.found}, not ${found.expected}` }
+      return markCorrupt(catalogue, record, found, actor)
     default:
       await catalogue.markHealth(record, 'ok', by, actor)
       return { outcome: 'recovered', reason: 'the object is there again' }
   }
+}
+
+async function markCorrupt(
+  catalogue: RecoverParts['catalogue'],
+  record: AssetRecord,
+  { field, found, expected }: FindingOf<'mismatch'>,
+  actor: Actor,
+): Promise<Outcome> {
+  await catalogue.markHealth(record, 'corrupt', { by: 'reconcile', field }, actor)
+  return { outcome: 'marked', reason: `corrupt: ${field} is ${found}, not ${expected}` }
 }
 
 async function bringBack(
@@ -79,6 +88,9 @@ async function bringBack(
     } catch (error) {
       if (problem !== undefined || KeepsakeError.is(error, 'content_mismatch', 'content_truncated')) continue
       if (!KeepsakeError.is(error, 'object_exists')) throw error
+      // It came by other hands meanwhile, or by an answer that was lost. What it is, is looked at.
+      const there = judgeRow({ ...record, key: record.key }, await store.head(record.key, callOptions(signal)))
+      if (there?.kind === 'mismatch') return markCorrupt(catalogue, record, there, actor)
     }
     await catalogue.markHealth(record, 'ok', { by: 'reconcile', from: source.name }, actor)
     return { outcome: 'recovered', reason: `from ${source.name}` }
