@@ -312,14 +312,16 @@ with moved as (
 )
 select scan from moved`
 
-/** Scans that are kept, with their manifests, and days that a sighting counts. */
+/** Finished scans that are kept, with their manifests. One under way is nobody's to forget for a week. */
 const keptScans = 5
 const finishScanText = `
 with finished as (
   update keepsake.scans set finished_at = coalesce(finished_at, keepsake.now()) where id = $1 returning ${scanColumns}
 ), old_scans as (
   delete from keepsake.scans where id in (
-    select id from keepsake.scans where id <> $1 order by started_at desc offset ${keptScans - 1})
+    select id from keepsake.scans
+    where id <> $1 and (finished_at is not null or started_at < keepsake.now() - interval '7 days')
+    order by started_at desc offset ${keptScans - 1})
 ), old_sightings as (
   delete from keepsake.sightings where last_seen_at < keepsake.now() - interval '30 days'
 )

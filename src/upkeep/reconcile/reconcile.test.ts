@@ -174,6 +174,15 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await expect(fixture.scan({ resume: true })).rejects.toMatchObject({ code: 'invalid_request' })
     })
 
+    it('is not forgotten while it is under way, however many others end', async () => {
+      await fixture.keep('media/a/1.gif')
+      const request = { bucket: fixture.store.name, prefix: 'media/', source: 'list', hashes: false } as const
+      const { id } = await fixture.catalogue.beginScan(request)
+      await fixture.pass(1)
+      for (let n = 0; n < 6; n += 1) await fixture.scan({ prefix: 'media/a/' })
+      expect((await fixture.reconcile.scan({ prefix: 'media/', resume: true })).scan.id).toBe(id)
+    })
+
     it('stops where a side is out of order', async () => {
       await fresh({
         wrapStore: (store) =>
