@@ -16,7 +16,7 @@ const store = createS3Store({
   forcePathStyle: true,
   credentials: { accessKeyId: 'bench', secretAccessKey: 'bench' },
 })
-const reconcile = createReconcile({ catalogue, store, collections: new Map(), spoolDir: tmpdir() })
+const reconcile = createReconcile({ catalogue, store, collections: new Map(), recoverySources: [], spoolDir: tmpdir() })
 
 const text = `select id, key, state, health, store, size, sha256, stored_at from keepsake.assets
 where key > $1 order by key limit 2000`

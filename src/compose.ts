@@ -17,6 +17,8 @@ import {
   createReplica,
   createWebhooks,
   LocalUpkeep,
+  localSource,
+  originSource,
   Promoter,
   type ReplicaSettings,
   Replicator,
@@ -95,7 +97,12 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
   const replicator = new Replicator({ ...given, stores })
   const catalogue = copy === null ? told : announcing(told, () => replicator.wake())
   const replica = createReplica({ ...given, catalogue, stores })
-  const parts = { ...given, catalogue, stores, store: stores.primary, replica }
+  const recoverySources = [
+    ...replicaSource({ catalogue, stores }),
+    ...localSource(stores),
+    originSource({ catalogue, fetch: given.fetch }),
+  ]
+  const parts = { ...given, catalogue, stores, store: stores.primary, replica, recoverySources }
   const { jobs, collections } = parts
   const intake = new Intake(parts)
   const uploads = new Uploads(parts)
@@ -175,7 +182,7 @@ export async function composeKeepsake(given: KeepsakeParts): Promise<Keepsake> {
     moving: createMoving(parts),
     collections,
     place: parts.location,
-    reconcile: createReconcile({ ...parts, recoverySources: replicaSource(parts) }),
+    reconcile: createReconcile(parts),
     replica,
     check: () => checkParts(given, stores),
     doctor: (options) => doctor.run(options),

@@ -58,6 +58,9 @@ export interface HealthQueries {
     actor: Actor,
   ): Promise<AssetRecord | undefined>
 
+  /** Where a stored asset was imported from, where that is a plain address (see migration 12). */
+  originOf(id: string): Promise<string | undefined>
+
   /** For metrics. Cheap: by index alone. */
   healthFacts(): Promise<HealthFacts>
 
@@ -71,6 +74,7 @@ export function healthQueries(database: Database): HealthQueries {
     dueChecks: (scope, after, limit) => dueChecks(database, scope, after, limit),
     recordChecks: (ids, depth) => recordChecks(database, ids, depth),
     markHealth: (seen, health, detail, actor) => markHealth(database, seen, health, detail, actor),
+    originOf: (id) => originOf(database, id),
     healthFacts: () => healthFacts(database),
     recordRun: (run) => recordRun(database, run),
     lastRuns: () => lastRuns(database),
@@ -167,6 +171,15 @@ async function markHealth(
     seen.store,
   ])
   return parseAsset(rows)
+}
+
+const originRow = z.strictObject({ origin_url: z.string() })
+
+async function originOf(database: Database, id: string): Promise<string | undefined> {
+  if (!isAssetId(id)) return undefined
+  const text = "select origin_url from keepsake.assets where id = $1 and state = 'stored' and origin_url is not null"
+  const [row] = parseRows(originRow, (await database.service.query(text, [id])).rows)
+  return row?.origin_url
 }
 
 const factsText = `

@@ -139,6 +139,30 @@ describe('a connection string', () => {
   })
 })
 
+it('sees what others committed meanwhile, whatever the database has for a default: the fences stand on it', async () => {
+  const name = new URL(fresh.url).pathname.slice(1)
+  await fresh.admin(`alter database "${name}" set default_transaction_isolation = 'repeatable read'`)
+  try {
+    const [writer, mover] = [await open(), await open()]
+    const key = 'media/ada/being-moved.gif'
+    await writer.serviceTransaction(async (sql) => {
+      await sql.query('select count(*) from keepsake.assets', [])
+      await mover.service.query(
+        `insert into keepsake.quarantine (key, state, until, etag, size, modified_at, asset, owner, collection)
+        values ($1, 'removing', keepsake.now() + interval '1 hour', '"0"', 1, keepsake.now(), gen_random_uuid(), 'ada', 'small')`,
+        [key],
+      )
+      const insert = `insert into keepsake.assets (id, collection, owner, state, key, until)
+        values (gen_random_uuid(), 'small', 'ada', 'pending', $1, keepsake.now() + interval '1 hour')`
+      await sql.query('savepoint before', [])
+      await expect(sql.query(insert, [key])).rejects.toMatchObject({ code: 'object_exists' })
+      await sql.query('rollback to savepoint before', [])
+    })
+  } finally {
+    await fresh.admin(`alter database "${name}" reset default_transaction_isolation`)
+  }
+})
+
 it('keeps source URLs and values out of an error', async () => {
   const database = await open()
   const asset = reservation({ sourceUrl: 'https://example.com/?signature=very-secret', reservedBytes: -1 })

@@ -182,7 +182,9 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresDa
       await ask(client, {
         text:
           `set role ${serviceRole}; set statement_timeout = ${Math.ceil(statementTimeout * 1000)}; ` +
-          `set idle_in_transaction_session_timeout = '60s'; set client_min_messages = 'warning'`,
+          `set idle_in_transaction_session_timeout = '60s'; set client_min_messages = 'warning'; ` +
+          // Fences look at what was committed by the time that a lock is held, which an older snapshot would hide.
+          `set default_transaction_isolation = 'read committed'`,
       })
     },
   })

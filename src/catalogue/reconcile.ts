@@ -109,6 +109,8 @@ export interface ReconcileQueries {
   rememberMarked(bucket: string): Promise<void>
   /** Whether there is a stored asset at all. */
   hasStored(): Promise<boolean>
+  /** How many of these assets nothing was ever written down of. The audit is never shortened. */
+  countUnheardOf(assets: readonly string[]): Promise<number>
 
   /** @param listedAt When the listing was made, where it is older than now. */
   beginScan(request: Pick<ScanRecord, 'bucket' | 'prefix' | 'source' | 'hashes'>, listedAt?: Date): Promise<ScanRecord>
@@ -310,14 +312,16 @@ with moved as (
 )
 select scan from moved`
 
-/** Scans that are kept, with their manifests, and days that a sighting counts. */
+/** Finished scans that are kept, with their manifests. One under way is nobody's to forget for a week. */
 const keptScans = 5
 const finishScanText = `
 with finished as (
   update keepsake.scans set finished_at = coalesce(finished_at, keepsake.now()) where id = $1 returning ${scanColumns}
 ), old_scans as (
   delete from keepsake.scans where id in (
-    select id from keepsake.scans where id <> $1 order by started_at desc offset ${keptScans - 1})
+    select id from keepsake.scans
+    where id <> $1 and (finished_at is not null or started_at < keepsake.now() - interval '7 days')
+    order by started_at desc offset ${keptScans - 1})
 ), old_sightings as (
   delete from keepsake.sightings where last_seen_at < keepsake.now() - interval '30 days'
 )
@@ -426,6 +430,15 @@ export function reconcileQueries(database: Database): ReconcileQueries {
     hasMarked: (bucket) => changed('select bucket from keepsake.marked_buckets where bucket = $1', [bucket]),
     async rememberMarked(bucket) {
       await service.query('insert into keepsake.marked_buckets (bucket) values ($1) on conflict do nothing', [bucket])
+    },
+    async countUnheardOf(assets) {
+      const [row] = await rowsOf(
+        z.strictObject({ count: safeInteger }),
+        `select count(*) as count from unnest($1::uuid[]) as named (id)
+        where not exists (select from keepsake.audit a where a.asset = named.id)`,
+        [assets],
+      )
+      return row?.count ?? 0
     },
     hasStored: () => changed("select id from keepsake.assets where state = 'stored' limit 1", []),
 

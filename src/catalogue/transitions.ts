@@ -99,6 +99,8 @@ with changed as (
   set state = 'stored', health = 'ok', size = $5, counted = $5, sha256 = $6, width = $7, height = $8, duration = $9,
     kind = coalesce($11, kind), content_type = coalesce($12, content_type), stored_at = keepsake.now(),
     expires_at = case when keep is null then ${later('$10')} when keep > 0 then ${later('keep')} end, until = null, source_url = null, upload = null, problem_code = null,
+    -- A plain address and no signed one: see migration 12.
+    origin_url = case when source_url ~ '^https?://[^/?#@]+(/[^?#]*)?$' then source_url end,
     problem_message = null, attributes = coalesce($13::jsonb, attributes)
   where id = $1 and state = 'pending' and attempt = $2 and key is not null
   returning ${assetColumns}

@@ -22,6 +22,7 @@ export type { AppliedFinding, ApplyOptions, ApplyResult } from './reconcile/appl
 export { type Finding, type FindingKind, findingKinds, parseFinding } from './reconcile/finding.ts'
 export { type Inventory, openInventory } from './reconcile/inventory.ts'
 export { parseEntries } from './reconcile/inventory-entry.ts'
+export { linesOf } from './reconcile/lines.ts'
 export type { ManifestHeader } from './reconcile/manifest.ts'
 export { claimBucket, foreignBucket, markBucket, markerKey, readMark } from './reconcile/marker.ts'
 export { type NightlyRequest, type NightlyResult, reconcileNightly } from './reconcile/nightly.ts'
@@ -29,6 +30,7 @@ export type { RecoverySource } from './reconcile/parts.ts'
 export type { Outcome } from './reconcile/quarantine.ts'
 export { createReconcile, type Reconcile, type RestoreOptions } from './reconcile/reconcile.ts'
 export type { ScanOptions, ScanProgress, ScanResult } from './reconcile/scan.ts'
+export { localSource, originSource } from './reconcile/sources.ts'
 export {
   createReplica,
   type Replica,

@@ -131,6 +131,13 @@ describe('keepsake reconcile', () => {
       findings: { orphan: { count: 2 } },
     })
     expect(await readFile(manifest, 'utf8')).toContain('media/ada/ü+ (1).gif')
+    const refused = async (file: string, why: RegExp) =>
+      expect(await run('--inventory', file)).toMatchObject({ code: 5, stderr: expect.stringMatching(why) })
+    await writeFile(json, JSON.stringify({ fileFormat: 'CSV', fileSchema, sourceBucket: 'another', files }))
+    await refused(json, /inventory is of the bucket 'another', and this is s3:\/\/test-bucket/)
+    const whole = gzipSync((await line(asset.key)).repeat(1000))
+    await writeFile(join(dir, 'cut.csv.gz'), whole.subarray(0, whole.length / 2))
+    await refused(join(dir, 'cut.csv.gz'), /cut\.csv\.gz is no whole gzip file/)
     await writeFile(join(dir, 'bad.csv'), 'Key,Size\na,b\n')
     expect(await run('--inventory', join(dir, 'bad.csv'))).toMatchObject({
       code: 5,

@@ -117,6 +117,7 @@ class World {
     })
     this.#reconcile = createReconcile({
       ...parts,
+      recoverySources: [],
       catalogue: this.#ports.inTurns(catalogue, true),
       store: this.#ports.inTurns(this.#bucket, true),
     })
@@ -247,6 +248,11 @@ class World {
   async #plant(owner: string): Promise<void> {
     const id = this.#subject.newAssetId()
     const key = `${owner}/${id.slice(-8)}.gif`
+    // The catalogue had it once: of what it never heard, it moves nothing by itself.
+    await this.#database.service.query(
+      "insert into keepsake.audit (action, asset, owner, collection, actor) values ('asset.reserved', $1, $2, 'small', 'system')",
+      [id, owner],
+    )
     await this.#put(key, this.#content(id, owner))
     this.#promises.rowless.add(key)
   }
@@ -306,7 +312,11 @@ class World {
       insert into keepsake.assets (id, collection, owner, state, kind, key, content_type, size, sha256, stored_at, until)
       select $1::uuid, 'small', $2, $6, 'image', $3::text, 'image/gif', $4::bigint, $5,
         case $6 when 'stored' then keepsake.now() end, case $6 when 'pending' then keepsake.now() + interval '900 seconds' end
-      where not exists (select from keepsake.retired_keys where key = $3::text) on conflict do nothing`
+      where not exists (select from keepsake.retired_keys where key = $3::text)
+        -- What was deleted is not brought back, as by a rebuild: a sweep may be about to remove what landed late.
+        and not ($6 = 'stored' and exists (select from keepsake.audit where asset = $1::uuid
+          and action in ('asset.deleting', 'asset.purged')))
+      on conflict do nothing`
     return this.#turns.call(() =>
       this.#database.service.query(text, [asset, owner, key, size, sha256, state]).then(
         ({ rowCount }) => {

@@ -9,6 +9,7 @@ import { sql as fallback } from './0008-fallback.ts'
 import { sql as replicas } from './0009-replicas.ts'
 import { sql as extensions } from './0010-extensions.ts'
 import { sql as manyAtOnce } from './0011-many-at-once.ts'
+import { sql as origins } from './0012-origins.ts'
 
 export type Migration = { readonly id: number; readonly name: string; readonly sql: string }
 
@@ -25,4 +26,5 @@ export const migrations: readonly Migration[] = [
   { id: 9, name: 'replicas', sql: replicas },
   { id: 10, name: 'extensions', sql: extensions },
   { id: 11, name: 'many at once', sql: manyAtOnce },
+  { id: 12, name: 'origins', sql: origins },
 ]

@@ -24,6 +24,7 @@ export function addReconcileCommands({ verb, io, done }: Commands): void {
     reconcile,
   )
     .option('--expect <number>', 'the number of orphans, where a brake would stop it otherwise')
+    .option('--expect-missing <number>', 'the number of missing objects, where most of what is stored is missing')
     .option('-y, --yes', 'do not ask')
     .option('--min-age <duration>', 'how old an orphan must be, by the store’s clock (default 24h)')
     .option('--apart <duration>', 'how long must lie between two sightings of an orphan (default 24h)')

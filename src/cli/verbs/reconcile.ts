@@ -3,7 +3,7 @@ import { rename, rm, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline/promises'
 import { z } from 'zod'
 import { formatSize, parseDuration } from '../../media/index.ts'
-import { type FindingKind, openInventory } from '../../upkeep/index.ts'
+import { type FindingKind, linesOf, openInventory } from '../../upkeep/index.ts'
 import { withClient } from '../client.ts'
 import { CliFailure, type ExitCode, exitCodes } from '../failure.ts'
 import type { Io } from '../io.ts'
@@ -66,6 +66,7 @@ export async function scanVerb(options: ScanOptions, io: Io): Promise<ExitCode> 
     resume: options.resume ? 'true' : undefined,
     hashes: options.hashes ? 'true' : undefined,
     inventoryAt: inventory?.madeAt.toISOString(),
+    inventoryBucket: inventory?.bucket,
   })
   const progress = new Progress(io, 'comparing', { quiet: options.json ?? false })
   const started = performance.now()
@@ -172,6 +173,7 @@ function findingLine({
 
 export type ApplyOptions = CommonOptions & {
   readonly expect?: string
+  readonly expectMissing?: string
   readonly yes?: boolean
   readonly minAge?: string
   readonly apart?: string
@@ -183,6 +185,7 @@ export async function applyVerb(file: string, options: ApplyOptions, io: Io): Pr
   if (!options.yes) await confirm(`Act upon ${file}: ${orphans} orphans of ${printable(header.bucket)}?`, 'apply', io)
   const query = queryOf({
     expect: options.expect,
+    expectMissing: options.expectMissing,
     minAge: durationOf('--min-age', options.minAge),
     apart: durationOf('--apart', options.apart),
   })
@@ -252,7 +255,7 @@ async function* keysOf(what: string): AsyncGenerator<string[]> {
   }
   await readHeader(what)
   const batch: string[] = []
-  for await (const line of createInterface({ input: createReadStream(what, 'utf8') })) {
+  for await (const line of linesOf(createReadStream(what))) {
     const orphan = z.looseObject({ kind: z.literal('orphan'), key: z.string() }).safeParse(parseJson(line))
     if (orphan.success) batch.push(orphan.data.key)
     if (batch.length === 1000) yield batch.splice(0)
@@ -275,17 +278,14 @@ function report(
 }
 
 async function readHeader(file: string): Promise<z.output<typeof headerSchema>> {
-  const lines = createInterface({ input: createReadStream(file, 'utf8') })
   try {
-    for await (const line of lines) {
+    for await (const line of linesOf(createReadStream(file))) {
       const parsed = headerSchema.safeParse(parseJson(line))
       if (parsed.success) return parsed.data
       break
     }
   } catch (error) {
     throw CliFailure.usage(`${file} cannot be read: ${error instanceof Error ? error.message : error}`)
-  } finally {
-    lines.close()
   }
   throw CliFailure.usage(`${file} is not a manifest of 'keepsake reconcile'.`)
 }

@@ -45,6 +45,11 @@ const scanRoute = createRoute({
       inventoryAt: z.iso.datetime().optional().openapi({
         description: 'The body is an inventory made at this time, a line {key,size,etag,lastModified} for each object.',
       }),
+      inventoryBucket: z
+        .string()
+        .max(255)
+        .optional()
+        .openapi({ description: 'The bucket that the inventory says it is of.' }),
     }),
     body: linesBody,
   },
@@ -71,6 +76,9 @@ const applyRoute = createRoute({
       expect: count
         .optional()
         .openapi({ description: 'The number of orphans, where a brake would stop it otherwise.' }),
+      expectMissing: count
+        .optional()
+        .openapi({ description: 'The number of missing objects, where more than half of what is stored is missing.' }),
       minAge: seconds.optional().openapi({ description: 'Seconds that an orphan must be old. Default: a day.' }),
       apart: seconds.optional().openapi({ description: 'Seconds between its two sightings. Default: a day.' }),
     }),
@@ -124,9 +132,15 @@ const restoreRoute = createRoute({
 export function addReconcileRoutes(app: OpenAPIHono<HttpEnv>, { reconcile }: { readonly reconcile: Reconcile }): void {
   app.openapi(scanRoute, (c) => {
     requireService(c.get('actor'), what)
-    const { inventoryAt, ...query } = c.req.valid('query')
+    const { inventoryAt, inventoryBucket: bucket, ...query } = c.req.valid('query')
     const inventory =
-      inventoryAt === undefined ? undefined : { objects: parseEntries(bodyOf(c)), madeAt: new Date(inventoryAt) }
+      inventoryAt === undefined
+        ? undefined
+        : {
+            objects: parseEntries(bodyOf(c)),
+            madeAt: new Date(inventoryAt),
+            ...(bucket === undefined ? {} : { bucket }),
+          }
     return answerLines(c, async (emit, signal) => {
       const onProgress = (seen: object) => void emit({ ...seen })
       const { scan, ...totals } = await reconcile.scan({

@@ -2,6 +2,7 @@ import type { Actor, Catalogue, RebuildVerdict } from '../../catalogue/index.ts'
 import { type Collection, isReservedKey, KeepsakeError } from '../../media/index.ts'
 import type { ObjectStore } from '../../stores/index.ts'
 import { readMark } from '../reconcile/marker.ts'
+import { canBeRowKey } from '../row-key.ts'
 import { lookAt } from './look.ts'
 import { Pace } from './pace.ts'
 
@@ -42,7 +43,7 @@ export type RebuildFinding = {
 
 export type RebuildResult = {
   readonly dryRun: boolean
-  /** Objects in the bucket, without what is under `.keepsake/`, `quarantine/` and `temp/`, which are `skipped`. */
+  /** Objects in the bucket, without what is under `.keepsake/`, `quarantine/` and `temp/`, which are `skipped`, as is a key no row could have. */
   readonly listed: number
   readonly skipped: number
   /** Assets that were added; in a dry run, that would be. */
@@ -137,7 +138,7 @@ async function list(
     onProgress({ phase: 'list', listed })
   }
   for await (const { key, etag, size, lastModified } of store.list(signal ? { signal } : {})) {
-    if (isReservedKey(key)) skipped += 1
+    if (isReservedKey(key) || !canBeRowKey(key)) skipped += 1
     else noted.push({ key, etag, size, lastModified })
     if (noted.length === page) await note()
   }

@@ -1,7 +1,7 @@
-import type { Actor, ScanTotals } from '../../catalogue/index.ts'
-import { KeepsakeError } from '../../media/index.ts'
+import type { Actor } from '../../catalogue/index.ts'
+import { checkBrakes } from './brakes.ts'
 import type { Finding, FindingKind } from './finding.ts'
-import { type ManifestHeader, spoolManifest } from './manifest.ts'
+import { spoolManifest } from './manifest.ts'
 import { requireMark, storeTime } from './marker.ts'
 import { callOptions, day, type ReconcileParts, system } from './parts.ts'
 import { type MoveOptions, type Outcome, quarantine, resumeRemovals } from './quarantine.ts'
@@ -10,6 +10,8 @@ import { recover } from './recover.ts'
 export type ApplyOptions = {
   /** The number of orphans, said by whoever wants them moved although a brake would stop it. */
   readonly expect?: number
+  /** The number of missing objects, said by whoever wants them marked although most of what is stored is missing. */
+  readonly expectMissing?: number
   /** Seconds that an orphan must be old, by the store's clock. Default: a day. */
   readonly minAge?: number
   /** Seconds that must lie between its two sightings. Default: a day. */
@@ -33,8 +35,6 @@ export type ApplyResult = {
   readonly untouched: number
 }
 
-/** Days after which a manifest says nothing any more. */
-const maxManifestAge = 7
 const movesAtOnce = 8
 
 /**
@@ -55,7 +55,7 @@ export async function apply(
   await using manifest = await spoolManifest(source, parts.spoolDir)
   const { header } = manifest
   const catalogue = await requireMark(parts, signal)
-  await checkBrakes(parts, header, catalogue, options)
+  await checkBrakes(parts, manifest, catalogue, options)
   const move = { apart, minAge, actor, storeTime: await storeTime(parts.store, signal), ...callOptions(signal) }
   const outcomes = { quarantined: 0, restored: 0, recovered: 0, marked: 0, aborted: 0, skipped: 0, failed: 0 }
   let untouched = 0
@@ -63,7 +63,7 @@ export async function apply(
     outcomes[outcome.outcome] += 1
     await onOutcome?.({ kind, key, ...outcome })
   }
-  await resumeRemovals(parts, actor, (key, outcome) => void done('orphan', key, outcome))
+  await resumeRemovals(parts, actor, (key, outcome) => done('orphan', key, outcome))
   const findings = manifest.findings()[Symbol.asyncIterator]()
   const worker = async () => {
     for (;;) {
@@ -107,53 +107,5 @@ async function act(parts: ReconcileParts, finding: Finding, move: MoveOptions): 
     case 'unknown':
     case 'unknown-upload':
       return undefined
-  }
-}
-
-/** What would make of one mistake a thousand lost objects is stopped here, before anything is done. */
-async function checkBrakes(
-  { catalogue, store }: ReconcileParts,
-  header: ManifestHeader,
-  catalogueId: string,
-  { expect, maxObjects = 1000, maxShare = 0.05 }: ApplyOptions,
-): Promise<void> {
-  const refuse = (brake: string, message: string): never => {
-    throw new KeepsakeError('upkeep_refused', `${message} Nothing was done.`, { details: { brake } })
-  }
-  if (header.catalogue !== catalogueId || header.bucket !== store.name) {
-    refuse(
-      'foreign',
-      `The manifest is of ${header.bucket} and the catalogue ${header.catalogue}; this is ${store.name} with ${catalogueId}.`,
-    )
-  }
-  const scan = await catalogue.getScan(header.scan)
-  if (scan === undefined)
-    return refuse('unknown', 'The catalogue does not know the scan of this manifest (any more). Scan again.')
-  if (await catalogue.isOlderThan(scan.id, maxManifestAge * day)) {
-    refuse('age', `The manifest is more than ${maxManifestAge} days old, and says nothing of today. Scan again.`)
-  }
-  // What the catalogue counted, not what the file says.
-  const totals: ScanTotals = await catalogue.scanTotals(scan.id)
-  const orphans = totals.findings.orphan?.count ?? 0
-  if (orphans === 0) return
-  if (!(await catalogue.hasStored())) {
-    refuse(
-      'empty',
-      `The catalogue has no stored asset, so all ${orphans} objects look like orphans. Where it was lost, 'keepsake rebuild' makes it anew.`,
-    )
-  }
-  if (expect !== undefined) {
-    if (expect === orphans) return
-    refuse('expect', `${expect} orphans were expected, and the manifest has ${orphans}.`)
-  }
-  const share = orphans / Math.max(1, totals.objects)
-  if (orphans > maxObjects || share > maxShare) {
-    const percent = `${(share * 100).toFixed(1)} %`
-    refuse(
-      'count',
-      `The manifest has ${orphans} orphans, ${percent} of ${totals.objects} objects; without being told more than ${maxObjects}, or ` +
-        `${maxShare * 100} %, are not moved: a catalogue that lost rows looks just like that. Look at the manifest; if they truly are ` +
-        `nobody's, repeat with the number: --expect ${orphans}.`,
-    )
   }
 }

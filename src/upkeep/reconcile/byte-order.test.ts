@@ -19,11 +19,16 @@ import { collect, Fixture, found } from './testing/fixture.ts'
 
 /** From every plane that has characters, with the borders where UTF-16 and UTF-8 sort apart. */
 const characters = [
+  '\u0001',
+  '\n',
+  '\r',
   'a',
   '~',
   'é',
   '\u07ff',
   '\u0800',
+  '\u2028',
+  '\u2029',
   '\ud7ff',
   '\ue000',
   '\uff5e',

@@ -67,7 +67,8 @@ export function parseFinding(line: string): Finding | undefined {
 /** @param ripe Whether an orphan was seen twice, long enough apart to be moved. */
 export function toScanFinding(finding: Finding, ripe = false): ScanFinding {
   return {
-    key: finding.key,
+    // It only orders the lines; the line has the key itself. A control picture stands for what a text cannot hold.
+    key: finding.key.replaceAll('\0', '\u2400'),
     kind: finding.kind,
     upload: 'uploadId' in finding ? finding.uploadId : '',
     size: 'size' in finding ? finding.size : 0,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { KeepsakeError } from '../../media/index.ts'
 import { checkObjectKey, type ListedObject } from '../../stores/index.ts'
+import { linesOf } from './lines.ts'
 
 const entrySchema = z.strictObject({
   key: z.string().min(1),
@@ -25,14 +26,7 @@ export function parseEntry(line: string): ListedObject {
 
 /** An inventory's lines, one object each, as they come in. */
 export async function* parseEntries(source: AsyncIterable<Uint8Array>): AsyncGenerator<ListedObject> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  let rest = ''
-  for await (const chunk of source) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) if (line !== '') yield parseEntry(line)
-  }
-  if (rest !== '') yield parseEntry(rest)
+  for await (const line of linesOf(source)) if (line !== '') yield parseEntry(line)
 }
 
 function unreadable(): KeepsakeError {

@@ -6,6 +6,7 @@ import { createGunzip } from 'node:zlib'
 import { z } from 'zod'
 import { KeepsakeError } from '../../media/index.ts'
 import type { ListedObject } from '../../stores/index.ts'
+import { linesOf } from './lines.ts'
 
 /** The columns of an S3 Inventory that say what a list says (AWS, "Amazon S3 Inventory list"). */
 const defaultColumns = ['Bucket', 'Key', 'Size', 'LastModifiedDate', 'ETag']
@@ -19,7 +20,12 @@ const manifestSchema = z.looseObject({
   files: z.array(z.looseObject({ key: z.string() })),
 })
 
-export type Inventory = { readonly objects: AsyncIterable<ListedObject>; readonly madeAt: Date }
+export type Inventory = {
+  readonly objects: AsyncIterable<ListedObject>
+  readonly madeAt: Date
+  /** The bucket that it is of, where it says so. */
+  readonly bucket?: string
+}
 
 /**
  * An S3 Inventory in CSV: its `manifest.json` with the files beside it (where `aws s3 sync` puts them), or one CSV,
@@ -37,12 +43,13 @@ export async function openInventory(path: string): Promise<Inventory> {
     parseJson(await readFile(path, 'utf8').catch(() => refuse(`there is no file ${path}`))),
   )
   if (!parsed.success) return refuse(`${path} is not the manifest of an S3 Inventory`)
-  const { fileFormat, fileSchema, files, creationTimestamp } = parsed.data
+  const { fileFormat, fileSchema, files, creationTimestamp, sourceBucket } = parsed.data
   if (fileFormat !== 'CSV') return refuse(`it is in ${fileFormat}; Keepsake reads CSV`)
   const columns = fileSchema.split(',').map((name) => name.trim())
   const paths = await Promise.all(files.map(({ key }) => findBeside(path, key)))
   const madeAt = creationTimestamp === undefined ? (await stat(path)).mtime : new Date(Number(creationTimestamp))
   return {
+    ...(sourceBucket === undefined ? {} : { bucket: sourceBucket }),
     madeAt,
     objects: (async function* () {
       for (const file of paths) yield* readCsv(file, columns)
@@ -65,7 +72,7 @@ async function findBeside(manifest: string, key: string): Promise<string> {
 async function* readCsv(path: string, schema: readonly string[] | undefined): AsyncGenerator<ListedObject> {
   const file: Readable = createReadStream(path)
   let columns = schema
-  for await (const record of csvRecords(path.endsWith('.gz') ? file.pipe(createGunzip()) : file)) {
+  for await (const record of csvRecords(path.endsWith('.gz') ? unzipped(file, path) : file)) {
     if (columns === undefined) {
       const hasNames = record.some((field) => /^key$/i.test(field))
       columns = hasNames ? record : defaultColumns
@@ -73,6 +80,17 @@ async function* readCsv(path: string, schema: readonly string[] | undefined): As
     }
     const object = toObject(columns, record, path)
     if (object) yield object
+  }
+}
+
+async function* unzipped(file: Readable, path: string): AsyncGenerator<Uint8Array> {
+  const unzip = createGunzip()
+  file.once('error', (error) => unzip.destroy(error))
+  try {
+    yield* file.pipe(unzip)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    refuse(`${basename(path)} is no whole gzip file (${why}). Download it again`)
   }
 }
 
@@ -97,21 +115,13 @@ function decodeKey(key: string): string {
 }
 
 /** RFC 4180: fields may be quoted, a quote within is doubled. A quoted field ends on its line: keys are URL-encoded. */
-async function* csvRecords(source: AsyncIterable<unknown>): AsyncGenerator<string[]> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of source) {
-    if (!(chunk instanceof Uint8Array)) continue
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) if (line.trim() !== '') yield csvFields(line)
-  }
-  if (rest.trim() !== '') yield csvFields(rest)
+async function* csvRecords(source: AsyncIterable<Uint8Array>): AsyncGenerator<string[]> {
+  for await (const line of linesOf(source)) if (line.trim() !== '') yield csvFields(line)
 }
 
 function csvFields(line: string): string[] {
   const fields: string[] = []
-  for (const [, quoted, plain] of line.replace(/\r$/, '').matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {
+  for (const [, quoted, plain] of line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {
     fields.push(quoted === undefined ? (plain ?? '') : quoted.replaceAll('""', '"'))
   }
   return fields

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { ScanFinding, SuspectRow } from '../../catalogue/index.ts'
 import { isAssetId } from '../../media/index.ts'
 import type { ObjectHead } from '../../stores/index.ts'
+import { canBeRowKey } from '../row-key.ts'
 import { type Finding, toScanFinding } from './finding.ts'
 import { inParallel } from './in-parallel.ts'
 import { callOptions, day, headsAtOnce, type ReconcileParts } from './parts.ts'
@@ -71,10 +72,12 @@ async function judgeUnclaimed(
   if (keys.length === 0) return []
   // The sweep removes what lies under a retired key. Asked after the rows were read: a row that was there when the
   // bucket was listed, and is gone by now, has left its key here in the same statement.
-  const retired = await catalogue.retiredAmong(keys)
+  const retired = await catalogue.retiredAmong(keys.filter(canBeRowKey))
   const left = keys.filter((key) => !retired.has(key))
   const heads = await inParallel(left, headsAtOnce, (key) => store.head(key, callOptions(signal)))
-  const there = heads.flatMap((head) => (head === undefined ? [] : [{ head, own: ownerOf(head) }]))
+  const there = heads.flatMap((head) =>
+    head === undefined ? [] : [{ head, own: canBeRowKey(head.key) ? ownerOf(head) : undefined }],
+  )
   const orphans = there.filter(({ own }) => own !== undefined)
   const sightings = await catalogue.recordSightings(orphans.map(({ head }) => head))
   const byKey = new Map(sightings.map((sighting) => [sighting.key, sighting]))

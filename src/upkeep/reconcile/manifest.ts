@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import type { Catalogue, ScanFinding, ScanTotals } from '../../catalogue/index.ts'
 import { KeepsakeError, newAssetId } from '../../media/index.ts'
 import { type Finding, parseFinding } from './finding.ts'
+import { linesOf } from './lines.ts'
 
 const findingsAtOnce = 1000
 const countSchema = z.strictObject({ count: z.int(), bytes: z.int(), ripe: z.int() })
@@ -47,12 +47,7 @@ export async function* manifestLines(catalogue: Catalogue, scanId: string): Asyn
     throw new KeepsakeError('invalid_request', `There is no finished scan ${scanId}. Scan again.`)
   }
   const totals: ScanTotals = await catalogue.scanTotals(scanId)
-  const checksum = createHash('sha256')
-  let lines = 0
-  for await (const { line } of findingsOf(catalogue, scanId)) {
-    checksum.update(`${line}\n`)
-    lines += 1
-  }
+  const { lines, checksum } = await sumOf(catalogue, scanId)
   const header: ManifestHeader = {
     keepsake: 'reconcile',
     version: 1,
@@ -69,10 +64,32 @@ export async function* manifestLines(catalogue: Catalogue, scanId: string): Asyn
     rows: totals.rows,
     findings: totals.findings,
     lines,
-    checksum: checksum.digest('hex'),
+    checksum,
   }
   yield JSON.stringify(header)
   for await (const { line } of findingsOf(catalogue, scanId)) yield line
+}
+
+/** How many findings the catalogue keeps of a scan, and the SHA-256 over their lines. */
+async function sumOf(
+  catalogue: Catalogue,
+  scan: string,
+): Promise<{ readonly lines: number; readonly checksum: string }> {
+  const checksum = createHash('sha256')
+  let lines = 0
+  for await (const { line } of findingsOf(catalogue, scan)) {
+    checksum.update(`${line}\n`)
+    lines += 1
+  }
+  return { lines, checksum: checksum.digest('hex') }
+}
+
+/**
+ * Whether a manifest has the very findings that the catalogue keeps of its scan. A checksum in a file tells what was
+ * damaged; whoever writes lines of their own can write that as well.
+ */
+export async function isOfItsScan(catalogue: Catalogue, { scan, checksum }: ManifestHeader): Promise<boolean> {
+  return (await sumOf(catalogue, scan)).checksum === checksum
 }
 
 async function* findingsOf(catalogue: Catalogue, scan: string): AsyncGenerator<ScanFinding> {
@@ -106,7 +123,7 @@ export async function spoolManifest(source: AsyncIterable<Uint8Array | string>, 
     return {
       header,
       async *findings() {
-        for await (const { line, number } of linesOf(file)) if (number > 1) yield requireFinding(line, number)
+        for await (const { line, number } of numbered(file)) if (number > 1) yield requireFinding(line, number)
       },
       [Symbol.asyncDispose]: remove,
     }
@@ -120,7 +137,7 @@ async function check(file: string): Promise<ManifestHeader> {
   let header: ManifestHeader | undefined
   const checksum = createHash('sha256')
   let lines = 0
-  for await (const { line, number } of linesOf(file)) {
+  for await (const { line, number } of numbered(file)) {
     if (number === 1) {
       header = parseHeader(line)
       continue
@@ -135,11 +152,9 @@ async function check(file: string): Promise<ManifestHeader> {
   return header
 }
 
-async function* linesOf(file: string): AsyncGenerator<{ readonly line: string; readonly number: number }> {
-  // A line separator of Unicode may stand in a key, and ends no line: readline only splits at CR and LF.
-  const reader = createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY })
+async function* numbered(file: string): AsyncGenerator<{ readonly line: string; readonly number: number }> {
   let number = 0
-  for await (const line of reader) {
+  for await (const line of linesOf(createReadStream(file))) {
     number += 1
     yield { line, number }
   }

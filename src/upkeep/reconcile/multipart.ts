@@ -1,5 +1,6 @@
 import type { ScanFinding } from '../../catalogue/index.ts'
 import type { ListedMultipart } from '../../stores/index.ts'
+import { canBeRowKey } from '../row-key.ts'
 import { toScanFinding } from './finding.ts'
 import { callOptions, day, type ReconcileParts } from './parts.ts'
 
@@ -27,7 +28,7 @@ export async function scanUploads(
   const batches: ScanFinding[][] = []
   for (let start = 0; start < stale.length; start += batchSize) {
     const batch = stale.slice(start, start + batchSize)
-    const states = await catalogue.statesOfKeys(batch.map(({ key }) => key))
+    const states = await catalogue.statesOfKeys(batch.map(({ key }) => key).filter(canBeRowKey))
     batches.push(
       batch.flatMap(({ key, uploadId, initiated }) => {
         const state = states.get(key)

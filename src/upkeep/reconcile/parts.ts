@@ -9,8 +9,8 @@ export type ReconcileParts = {
   readonly collections: ReadonlyMap<string, Collection>
   /** A folder for a manifest on its way in, and for sorting an inventory. */
   readonly spoolDir: string
-  /** Where a lost object may be had from, in the order they are tried; quarantine comes before them. Default: none. */
-  readonly recoverySources?: readonly RecoverySource[]
+  /** Where a lost object may be had from, in the order they are tried; quarantine comes before them. */
+  readonly recoverySources: readonly RecoverySource[]
 }
 
 /** A place that may still have the bytes of an asset whose object is gone: a replica, a local store, an origin. */

@@ -68,12 +68,14 @@ export async function quarantine(
   const claimedAt = performance.now()
   const entry = await catalogue.claimMove({ key, etag, lastModified, size, ...own }, apart, lease)
   if (entry === undefined) return skipped(await whyNot(catalogue, key))
+  let hasCopy = false
   const dropped = async (reason: string) => {
-    await dropMove({ catalogue, store }, entry, claimedAt, signal)
+    await dropMove({ catalogue, store }, entry, hasCopy ? claimedAt : undefined, signal)
     return skipped(reason)
   }
   try {
     if (!(await copied(store, key, quarantineKey(key), head, signal))) return dropped('its copy could not be verified')
+    hasCopy = true
     const again = await store.head(key, call)
     if (again === undefined || !isSame(again, head)) return dropped('the object changed while it was copied')
     if (!(await catalogue.beginRemoval(key, entry.attempt, lease))) return dropped('an asset took its key meanwhile')
@@ -89,7 +91,7 @@ export async function quarantine(
 export async function resumeRemovals(
   parts: MoveParts,
   actor: Actor,
-  onOutcome: (key: string, outcome: Outcome) => void,
+  onOutcome: (key: string, outcome: Outcome) => Promise<void>,
 ): Promise<void> {
   let after = ''
   for (
@@ -105,8 +107,8 @@ export async function resumeRemovals(
       const copy = await parts.store.head(quarantineKey(key))
       if (copy === undefined || copy.size !== entry.size) {
         await parts.catalogue.stepBack(key, entry.attempt, { unsure: true })
-        onOutcome(key, failed('its copy in quarantine/ is gone: restore it to let go of the claim'))
-      } else onOutcome(key, await remove(parts, entry, actor))
+        await onOutcome(key, failed('its copy in quarantine/ is gone: restore it to let go of the claim'))
+      } else await onOutcome(key, await remove(parts, entry, actor))
     }
   }
 }
@@ -148,14 +150,15 @@ export async function restore(
       await catalogue.finishRestore(key, entry.attempt, actor)
       return failed('its copy in quarantine/ is gone, and there is nothing left to put back')
     }
-    if (copy === undefined || copy.size !== entry.size) {
+    const isCopy = copy !== undefined && copy.size === entry.size
+    if (!isCopy) {
       if (there?.size !== entry.size) return stepBack('its copy in quarantine/ is not what was put there')
     } else if (!(await copied(store, source, key, copy, signal))) {
       return stepBack('another object lies under its key: remove that one first')
     }
     if (!(await catalogue.finishRestore(key, entry.attempt, actor))) return skipped('another process goes on with it')
     // Nobody claims the key anew before two more sightings, so this removes nothing that a claim relies on.
-    await store.delete([source], call)
+    if (isCopy) await store.delete([source], call)
     return { outcome: 'restored' }
   } catch (error) {
     const problem = KeepsakeError.from(error)
@@ -165,17 +168,22 @@ export async function restore(
   }
 }
 
-/** Lets go of a move before its removal; the copy goes while the claim still holds everybody else off. */
+/**
+ * Lets go of a move before its removal; the copy goes while the claim still holds everybody else off. What lies there and
+ * was not verified as a copy may be the last of something else, and stays.
+ */
 async function dropMove(
   { catalogue, store }: MoveParts,
   { key, attempt }: QuarantineEntry,
-  claimedAt: number,
+  copyClaimedAt: number | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const entry = await catalogue.getQuarantined(key)
   if (entry?.attempt !== attempt || entry.state !== 'copying') return
   // After that somebody may have taken over and rely on the copy: better one too many than none.
-  if (performance.now() - claimedAt < soleMillis) await store.delete([quarantineKey(key)], callOptions(signal))
+  if (copyClaimedAt !== undefined && performance.now() - copyClaimedAt < soleMillis) {
+    await store.delete([quarantineKey(key)], callOptions(signal))
+  }
   await catalogue.dropMove(key, attempt)
 }
 

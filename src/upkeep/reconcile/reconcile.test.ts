@@ -1,8 +1,11 @@
+import { hash } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { databases, type OpenedDatabase } from '../../../test/support/databases.ts'
 import { KeepsakeError, newAssetId } from '../../media/index.ts'
 import { markerKey } from './marker.ts'
-import { collect, Fixture, type FixtureOptions, failingAt, findings, found } from './testing/fixture.ts'
+import { createReconcile } from './reconcile.ts'
+import { collect, Fixture, type FixtureOptions, failingAt, findings, found, toStream } from './testing/fixture.ts'
 
 const day = 86_400
 
@@ -171,6 +174,15 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await expect(fixture.scan({ resume: true })).rejects.toMatchObject({ code: 'invalid_request' })
     })
 
+    it('is not forgotten while it is under way, however many others end', async () => {
+      await fixture.keep('media/a/1.gif')
+      const request = { bucket: fixture.store.name, prefix: 'media/', source: 'list', hashes: false } as const
+      const { id } = await fixture.catalogue.beginScan(request)
+      await fixture.pass(1)
+      for (let n = 0; n < 6; n += 1) await fixture.scan({ prefix: 'media/a/' })
+      expect((await fixture.reconcile.scan({ prefix: 'media/', resume: true })).scan.id).toBe(id)
+    })
+
     it('stops where a side is out of order', async () => {
       await fresh({
         wrapStore: (store) =>
@@ -186,6 +198,36 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await fixture.keep('a')
       await fixture.keep('b')
       await expect(fixture.scan()).rejects.toThrow(/out of the byte order/)
+    })
+
+    it('takes any key that a store takes, and its manifest can be acted upon', async () => {
+      await fixture.keep('media/a/1.gif')
+      const odd = [
+        '',
+        'originals/',
+        'a//b',
+        './x',
+        'a\nb',
+        'a\r\nb',
+        'a\u2028b',
+        'a\u2029b',
+        'a\u0001b',
+        'nul\0',
+        '\0nul',
+        'nul\0l',
+      ]
+      for (const key of odd.slice(1)) await fixture.stranger(key, 'x')
+      // By its metadata ours, by its key nobody's.
+      await fixture.object('media/a/nul\0.gif')
+      for (const key of ['media/a/line\u2028separator.gif', 'media/a/line\nfeed.gif']) await fixture.object(key)
+      await fixture.store.createMultipart({ key: 'nul\0/upload', contentType: 'video/mp4' })
+      const lines = await fixture.scanTwice()
+      const kinds = findings(lines).map(({ kind }) => kind)
+      expect(kinds.filter((kind) => kind === 'unknown')).toHaveLength(odd.length)
+      expect(kinds.filter((kind) => kind === 'unknown-upload')).toHaveLength(1)
+      expect((await fixture.apply(lines)).outcomes).toMatchObject({ quarantined: 2, skipped: 0, failed: 0 })
+      for (const key of odd.slice(1)) expect(await fixture.read(key)).toBe('x')
+      expect(await fixture.reconcile.restore('all')).toEqual({ restored: 2, failed: 0 })
     })
 
     it('tells uploads of ours that nobody goes on with', async () => {
@@ -252,6 +294,22 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await fixture.store.delete(['media/a/orphan.gif'])
       await fixture.object('media/a/orphan.gif', 'another')
       expect((await fixture.apply(await fixture.scan(), { minAge: 0 })).outcomes).toMatchObject({ skipped: 1 })
+    })
+
+    it('leaves alone what lies where its copy would go: it may be the last of something', async () => {
+      await fixture.keep('media/a/kept.gif')
+      await fixture.object('media/a/orphan.gif', 'nobody’s')
+      await fixture.object('quarantine/media/a/orphan.gif', 'set aside before a backup was restored')
+      const lines = await fixture.scanTwice()
+      const told: string[] = []
+      const onOutcome = ({ reason = '' }) => void told.push(reason)
+      expect((await fixture.apply(lines, { onOutcome })).outcomes).toMatchObject({ skipped: 1, quarantined: 0 })
+      expect(told).toEqual(['its copy could not be verified'])
+      expect(await fixture.read('quarantine/media/a/orphan.gif')).toBe('set aside before a backup was restored')
+      expect(await fixture.read('media/a/orphan.gif')).toBe('nobody’s')
+      // Out of its way, the orphan goes.
+      await fixture.store.delete(['quarantine/media/a/orphan.gif'])
+      expect((await fixture.apply(lines)).outcomes).toMatchObject({ quarantined: 1 })
     })
 
     it('leaves alone what a row has taken since the scan', async () => {
@@ -346,6 +404,50 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       expect((await audit('asset.recovered'))[0]?.detail).toMatchObject({ from: 'replica' })
     })
 
+    it('takes nothing for brought back that came by other hands and is something else', async () => {
+      let id = ''
+      const late = {
+        name: 'replica',
+        open: async () => {
+          await fixture.object('media/a/1.gif', 'other', id)
+          return () => Readable.from([Buffer.from('the bytes')])
+        },
+      }
+      await fresh({ recoverySources: [late] })
+      id = await fixture.row('media/a/1.gif', 'the bytes')
+      await fixture.pass(1)
+      expect((await fixture.apply(await fixture.scan())).outcomes).toMatchObject({ marked: 1, recovered: 0 })
+      expect(await health(id)).toBe('corrupt')
+      expect(await fixture.read('media/a/1.gif')).toBe('other')
+    })
+
+    it('goes past a source that fails, says so where it was the last, and goes on with the rest', async () => {
+      const down = () => Promise.reject(new KeepsakeError('store_unavailable', 'It is down (a fault of the test).'))
+      const cut = {
+        name: 'cut',
+        open: async () =>
+          async function* () {
+            yield Buffer.from('the')
+            await down()
+          },
+      }
+      const sources = [{ name: 'replica', open: down }, cut]
+      await fresh({ recoverySources: sources })
+      for (let n = 0; n < 3; n += 1) await fixture.row(`media/a/${n}.gif`, 'the bytes')
+      await fixture.keep('media/b/kept.gif')
+      await fixture.object('media/c/orphan.gif')
+      const lines = await fixture.scanTwice()
+      const told: string[] = []
+      const { outcomes } = await fixture.apply(lines, { onOutcome: ({ reason = '' }) => void told.push(reason) })
+      expect(outcomes).toMatchObject({ failed: 3, quarantined: 1 })
+      expect(told.filter((reason) => /could be asked: replica: It is down/.test(reason))).toHaveLength(3)
+      const back = { name: 'source', open: async () => () => Readable.from([Buffer.from('the bytes')]) }
+      const { reconcile } = fixture
+      const again = createReconcile({ ...fixture.parts, recoverySources: [...sources, back] })
+      expect((await again.apply(toStream(lines), { maxShare: 1 })).outcomes).toMatchObject({ recovered: 3, failed: 0 })
+      expect(found(await collect(reconcile.manifest((await reconcile.scan()).scan.id)))).toEqual([])
+    })
+
     it('marks an object of another size, and touches neither it nor what is not ours', async () => {
       const id = await fixture.row('media/a/1.gif', 'longer than it is')
       await fixture.object('media/a/1.gif', 'short', id)
@@ -361,16 +463,12 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
   describe('a brake', () => {
     const refused = async (lines: readonly string[], brake: string, options = {}) => {
       const before = await fixture.keys()
-      await expect(fixture.reconcile.apply(toLines(lines), options)).rejects.toMatchObject({
+      await expect(fixture.reconcile.apply(toStream(lines), options)).rejects.toMatchObject({
         code: 'upkeep_refused',
         details: { brake },
       })
       expect(await fixture.keys()).toEqual(before)
     }
-    async function* toLines(lines: readonly string[]) {
-      for (const line of lines) yield `${line}\n`
-    }
-
     it('holds on more orphans than 5 %, or than allowed, unless told their number', async () => {
       for (let n = 0; n < 30; n += 1) await fixture.keep(`media/a/${n}.gif`)
       await fixture.object('media/b/1.gif')
@@ -379,7 +477,7 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await refused(lines, 'count')
       await refused(lines, 'count', { maxShare: 1, maxObjects: 1 })
       await refused(lines, 'expect', { expect: 3 })
-      expect((await fixture.reconcile.apply(toLines(lines), { expect: 2 })).outcomes.quarantined).toBe(2)
+      expect((await fixture.reconcile.apply(toStream(lines), { expect: 2 })).outcomes.quarantined).toBe(2)
     })
 
     it('holds on an empty catalogue, whatever it is told', async () => {
@@ -388,12 +486,21 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await refused(lines, 'empty', { expect: 1 })
     })
 
+    it('holds on a single object that its catalogue never had: it may be a copy, or an older backup', async () => {
+      for (let n = 0; n < 30; n += 1) await fixture.keep(`media/a/${n}.gif`)
+      await fixture.object('media/b/ours.gif')
+      await fixture.unheardOf('media/b/live-elsewhere.gif')
+      const lines = await fixture.scanTwice()
+      await refused(lines, 'unheard-of', { maxShare: 1 })
+      expect((await fixture.reconcile.apply(toStream(lines), { expect: 2 })).outcomes.quarantined).toBe(2)
+    })
+
     it('holds on the bucket of another catalogue', async () => {
       await fixture.keep('media/a/kept.gif')
       await fixture.object('media/b/1.gif')
       const lines = await fixture.scanTwice()
       const body = Buffer.from(JSON.stringify({ keepsake: 1, catalogue: newAssetId() }))
-      const sha256 = (await import('node:crypto')).hash('sha256', body, 'hex')
+      const sha256 = hash('sha256', body, 'hex')
       const contentType = 'application/json'
       await fixture.store.put({ key: markerKey, body, size: body.length, sha256, contentType, createOnly: false })
       await refused(lines, 'foreign', { maxShare: 1 })
@@ -409,6 +516,35 @@ describe.each(databases)('reconcile on $name', ({ open }) => {
       await refused(lines, 'age', { maxShare: 1 })
       await fixture.database.service.query('delete from keepsake.scans')
       await refused(lines, 'unknown', { maxShare: 1 })
+    })
+
+    it('holds on findings that its scan did not have, however well the file is made', async () => {
+      for (let n = 0; n < 30; n += 1) await fixture.keep(`media/a/${n}.gif`)
+      for (let n = 0; n < 20; n += 1) await fixture.object(`media/b/${n}.gif`)
+      const many = await fixture.scanTwice()
+      await refused(many, 'count')
+      const none = await fixture.scan({ prefix: 'media/a/' })
+      const { uploadId } = await fixture.store.createMultipart({ key: 'somebody/else.bin', contentType: 'video/mp4' })
+      const upload = { kind: 'multipart', key: 'somebody/else.bin', uploadId, initiated: new Date().toISOString() }
+      for (const lines of [many.slice(1), [JSON.stringify(upload)]]) {
+        const checksum = hash('sha256', lines.map((line) => `${line}\n`).join(''), 'hex')
+        const header = { ...JSON.parse(none[0] ?? ''), lines: lines.length, checksum }
+        await refused([JSON.stringify(header), ...lines], 'changed')
+      }
+      expect(await collect(fixture.store.listMultipart())).toHaveLength(1)
+    })
+
+    it('holds where most of what is stored is missing, unless told its number', async () => {
+      const ids: string[] = []
+      for (let n = 10; n < 31; n += 1) ids.push(await fixture.row(`media/a/${n}.gif`))
+      for (let n = 0; n < 10; n += 1) await fixture.keep(`media/b/${n}.gif`)
+      await fixture.pass(1)
+      const lines = await fixture.scan()
+      await refused(lines, 'missing')
+      await refused(lines, 'expect', { expectMissing: 20 })
+      for (const id of ids) expect(await health(id)).toBe('ok')
+      const { outcomes } = await fixture.reconcile.apply(toStream(lines), { expectMissing: 21 })
+      expect(outcomes.marked).toBe(21)
     })
 
     it('holds on a manifest that is not whole', async () => {

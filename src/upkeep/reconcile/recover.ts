@@ -33,15 +33,24 @@ export async function recover(
     case 'missing': {
       // What was marked before stays as it was read.
       const marked = (await catalogue.markHealth(record, 'missing', by, actor)) ?? record
-      return (await bringBack(parts, marked, actor, signal)) ?? { outcome: 'marked', reason: 'missing' }
+      return bringBack(parts, marked, actor, signal)
     }
     case 'mismatch':
-      await catalogue.markHealth(record, 'corrupt', { ...by, field: found.field }, actor)
-      return { outcome: 'marked', reason: `corrupt: ${found.field} is ${found.found}, not ${found.expected}` }
+      return markCorrupt(catalogue, record, found, actor)
     default:
       await catalogue.markHealth(record, 'ok', by, actor)
       return { outcome: 'recovered', reason: 'the object is there again' }
   }
+}
+
+async function markCorrupt(
+  catalogue: RecoverParts['catalogue'],
+  record: AssetRecord,
+  { field, found, expected }: FindingOf<'mismatch'>,
+  actor: Actor,
+): Promise<Outcome> {
+  await catalogue.markHealth(record, 'corrupt', { by: 'reconcile', field }, actor)
+  return { outcome: 'marked', reason: `corrupt: ${field} is ${found}, not ${expected}` }
 }
 
 async function bringBack(
@@ -49,24 +58,46 @@ async function bringBack(
   record: AssetRecord,
   actor: Actor,
   signal: AbortSignal | undefined,
-): Promise<Outcome | undefined> {
-  const { catalogue, store, collections, recoverySources = [] } = parts
-  if (!isWhole(record)) return undefined
+): Promise<Outcome> {
+  const { catalogue, store, collections, recoverySources } = parts
+  const missing: Outcome = { outcome: 'marked', reason: 'missing' }
+  if (!isWhole(record)) return missing
   const object = objectOf(record, collections.get(record.collection))
+  let unasked: string | undefined
   for (const source of [fromQuarantine(store), ...recoverySources]) {
-    const body = await source.open(record, signal)
-    if (body === undefined) continue
+    // A source that fails is no reason to leave all that comes after it as it is. What the bucket does, is.
+    let problem: KeepsakeError | undefined
+    const failing = (error: unknown) => {
+      signal?.throwIfAborted()
+      problem = KeepsakeError.from(error)
+      if (problem.retryable) unasked ??= `${source.name}: ${problem.message}`
+    }
+    const open = await source.open(record, signal).catch(failing)
+    if (open === undefined) continue
+    const body = async function* () {
+      try {
+        yield* open()
+      } catch (error) {
+        failing(error)
+        throw error
+      }
+    }
     try {
       // Only these very bytes: the store checks their hash, and nothing is overwritten.
       await store.put({ ...object, body, ...callOptions(signal) })
     } catch (error) {
-      if (KeepsakeError.is(error, 'content_mismatch', 'content_truncated', 'object_missing')) continue
+      if (problem !== undefined || KeepsakeError.is(error, 'content_mismatch', 'content_truncated')) continue
       if (!KeepsakeError.is(error, 'object_exists')) throw error
+      // It came by other hands meanwhile, or by an answer that was lost. What it is, is looked at.
+      const there = judgeRow({ ...record, key: record.key }, await store.head(record.key, callOptions(signal)))
+      if (there?.kind === 'mismatch') return markCorrupt(catalogue, record, there, actor)
     }
     await catalogue.markHealth(record, 'ok', { by: 'reconcile', from: source.name }, actor)
     return { outcome: 'recovered', reason: `from ${source.name}` }
   }
-  return undefined
+  return unasked === undefined
+    ? missing
+    : { outcome: 'failed', reason: `missing, and not all could be asked: ${unasked}` }
 }
 
 /** An object that was set aside as nobody's, before a row for it came back: from a backup, or by a rebuild. */

@@ -1,6 +1,7 @@
 import { type KeyedRows, rowFlags, type ScanFinding, type ScanRange, type ScanRecord } from '../../catalogue/index.ts'
 import { isReservedKey, KeepsakeError } from '../../media/index.ts'
 import { compareObjectKeys, type ListedObject, ListedPage, type ListOptions } from '../../stores/index.ts'
+import { lastRowKeyUpTo } from '../row-key.ts'
 import { compare } from './compare.ts'
 import { type Candidates, judge } from './judge.ts'
 import { callOptions, type ReconcileParts } from './parts.ts'
@@ -55,7 +56,7 @@ export async function scanRange(
   let found: ScanFinding[] = []
   let saved = { position, at: performance.now() }
   for await (const page of pagesOf(listed, range.until)) {
-    const through = page.isLast ? range.until : (page.objects.key(page.objects.length - 1) ?? position)
+    const through = page.isLast ? range.until : lastRowKeyUpTo(page.objects.key(page.objects.length - 1) ?? position)
     let { objects } = page
     for (let isThrough = false; !isThrough; ) {
       const rows = await catalogue.keyedRows({ after: position, until: through, listedAt }, rowsAtOnce)

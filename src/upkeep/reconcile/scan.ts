@@ -1,6 +1,7 @@
 import type { ScanRange, ScanRecord, ScanTotals } from '../../catalogue/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
 import { checkObjectKey, type ListedObject } from '../../stores/index.ts'
+import type { Inventory } from './inventory.ts'
 import { requireMark, storeTime } from './marker.ts'
 import { scanUploads } from './multipart.ts'
 import { callOptions, type ReconcileParts } from './parts.ts'
@@ -16,8 +17,8 @@ export type ScanOptions = {
   readonly resume?: boolean
   /** Ask every object for the hash and the asset that it states: a request each. Default: sizes only. */
   readonly hashes?: boolean
-  /** Objects from an inventory in place of a listing, in any order, with the time it was made. */
-  readonly inventory?: { readonly objects: AsyncIterable<ListedObject>; readonly madeAt: Date }
+  /** Objects from an inventory in place of a listing, in any order. */
+  readonly inventory?: Inventory
   /** Rows in a range: a position is kept for each. Default: 50000. */
   readonly rangeRows?: number
   readonly signal?: AbortSignal
@@ -54,6 +55,7 @@ export async function scan(parts: ReconcileParts, options: ScanOptions = {}): Pr
   const { prefix = '', shards = 4, inventory, onProgress } = options
   checkPrefix(prefix)
   checkShards(shards)
+  if (inventory) checkSource(parts.store, inventory)
   const stop = new AbortController()
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal
   const catalogue = await requireMark(parts, signal)
@@ -183,6 +185,15 @@ function checkPrefix(prefix: string): void {
   throw new KeepsakeError(
     'invalid_request',
     `The prefix '${prefix}' does not end with a slash, so it would mean '${prefix}-other/' too. Write '${prefix}/'.`,
+  )
+}
+
+/** Every row would be looked at, one by one, for an inventory that has none of them. */
+function checkSource({ name }: ReconcileParts['store'], { bucket }: Inventory): void {
+  if (bucket === undefined || !name.startsWith('s3://') || name === `s3://${bucket}`) return
+  throw new KeepsakeError(
+    'invalid_request',
+    `The inventory is of the bucket '${bucket}', and this is ${name}. Give the inventory of this bucket.`,
   )
 }
 

@@ -1,11 +1,11 @@
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { compareObjectKeys, type ListedObject } from '../../stores/index.ts'
 import { parseEntry } from './inventory-entry.ts'
+import { linesOf } from './lines.ts'
 
 /** Objects in memory at a time. */
 const runLength = 100_000
@@ -27,7 +27,7 @@ export async function* sorted(
     const write = async () => {
       const file = join(folder, `${files.length}`)
       files.push(file)
-      await pipeline(Readable.from(linesOf(run.sort(byKey))), createWriteStream(file, { mode: 0o600 }))
+      await pipeline(Readable.from(textOf(run.sort(byKey))), createWriteStream(file, { mode: 0o600 }))
       run = []
     }
     for await (const object of objects) {
@@ -49,12 +49,12 @@ function byKey(a: ListedObject, b: ListedObject): number {
   return compareObjectKeys(a.key, b.key)
 }
 
-function* linesOf(run: readonly ListedObject[]): Generator<string> {
+function* textOf(run: readonly ListedObject[]): Generator<string> {
   for (const object of run) yield `${JSON.stringify(object)}\n`
 }
 
 async function* readRun(file: string): AsyncGenerator<ListedObject> {
-  for await (const line of createInterface({ input: createReadStream(file, 'utf8') })) yield parseEntry(line)
+  for await (const line of linesOf(createReadStream(file))) yield parseEntry(line)
 }
 
 async function* merged(runs: readonly AsyncGenerator<ListedObject>[]): AsyncGenerator<ListedObject> {

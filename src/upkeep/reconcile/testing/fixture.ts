@@ -94,8 +94,17 @@ export class Fixture {
     return id
   }
 
-  /** An object as Keepsake writes them, without a row. */
+  /** An object as Keepsake writes them, without a row, of an asset that the catalogue had once. */
   async object(key: string, text = key, asset = newAssetId()): Promise<void> {
+    await this.database.service.query(
+      "insert into keepsake.audit (action, asset, owner, collection, actor) values ('asset.reserved', $1, 'ada', 'small', 'system')",
+      [asset],
+    )
+    await this.unheardOf(key, text, asset)
+  }
+
+  /** The same, of an asset that the catalogue never had. */
+  async unheardOf(key: string, text = key, asset = newAssetId()): Promise<void> {
     const sha256 = hash('sha256', text, 'hex')
     const metadata = { asset, owner: 'ada', collection: 'small', sha256, created: new Date().toISOString() }
     const body = Buffer.from(text)
