@@ -66,8 +66,9 @@ export async function openControlClient(options: ControlOptions): Promise<Contro
     forcePathStyle: options.forcePathStyle ?? false,
     useDualstackEndpoint: options.dualStack ?? false,
     credentials: async () => ({ ...(await credentials()) }),
-    // A bucket may lie in another region than one thinks, and one wants to be told of it, not be refused.
-    followRegionRedirects: true,
+    // On AWS a bucket may lie in another region than one thinks, and one wants to be told of it, not be refused. A store
+    // of one's own has one region, and no other setting is right for it.
+    followRegionRedirects: endpoint === undefined,
     maxAttempts: 3,
     requestHandler: { requestTimeout: timeoutMs, connectionTimeout: 5_000, throwOnRequestTimeout: true },
   })
