@@ -75,7 +75,7 @@ describe('scripts/setup', () => {
       ECHOES_ORIGINS: 'https://echoes.app',
     })
     expect(code).toBeGreaterThan(0)
-    expect(stderr).toContain("The AWS profile 'no-such-profile' gives no credentials")
+    expect(stderr).toContain("The profile 'no-such-profile' gives no credentials")
     expect(await readdir(dir)).not.toContain('.env.prod')
   })
 })
