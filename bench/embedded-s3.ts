@@ -12,8 +12,8 @@ import { usageSchema } from './usage.ts'
 const size = 20_000
 const rounds = 7
 const warmUpRounds = 1
-/** Requests a round; enough for a second or so. */
-const counts = { put: 600, get: 2_000 } as const
+/** Requests a round: enough for a second or so, and for the engine to have compiled either side by the end of the first. */
+const counts = { put: 3_000, get: 8_000 } as const
 const tasks = [
   { task: 'put', clients: 1 },
   { task: 'put', clients: 16 },
