@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises'
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { AwsClient } from 'aws4fetch'
 import { z } from 'zod'
-import { createS3Store } from '../src/stores/index.ts'
+import { createS3Store, readInBlocks } from '../src/stores/index.ts'
 import { bucket, credentials, region } from './bucket.ts'
 
 /** A file to be uploaded in parts; its hash is known, as it is of everything that Keepsake puts. */
@@ -32,7 +32,6 @@ export const s3Subjects = {
 export type S3SubjectName = keyof typeof s3Subjects
 
 const contentType = 'image/png'
-const blockSize = 256 * 1024
 
 async function openKeepsake(endpoint: string): Promise<S3Subject> {
   const store = createS3Store({ bucket, region, endpoint, credentials })
@@ -45,15 +44,8 @@ async function openKeepsake(endpoint: string): Promise<S3Subject> {
     },
     async putLarge(key, { path, size, sha256 }) {
       const file = await open(path)
-      async function* read(start: number, end: number) {
-        const block = Buffer.allocUnsafeSlow(blockSize)
-        for (let at = start; at < end; ) {
-          const { bytesRead } = await file.read(block, 0, Math.min(block.length, end - at), at)
-          if (bytesRead === 0) return
-          at += bytesRead
-          yield block.subarray(0, bytesRead)
-        }
-      }
+      const readAt = async (block: Uint8Array, at: number) => (await file.read(block, 0, block.length, at)).bytesRead
+      const read = (start: number, end: number) => readInBlocks(readAt, start, end)
       try {
         await store.put({ key, body: { read }, size, sha256, contentType })
       } finally {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { KeepsakeError } from '../media/index.ts'
+import { readInBlocks } from '../stores/index.ts'
 import type { ByteReader } from './content.ts'
 
 const suffix = '.spool'
@@ -71,17 +72,10 @@ export class SpoolFile implements ByteReader {
   }
 
   /** A range, through one block of memory: a chunk is good until the next one is asked for. */
-  async *stream(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
-    const last = Math.min(end, this.#written)
-    const block = Buffer.allocUnsafeSlow(Math.min(blockSize, Math.max(last - start, 0)))
-    for (let at = start; at < last; ) {
-      const { bytesRead } = await onDisk(this.path, () =>
-        this.#handle.read(block, 0, Math.min(block.length, last - at), at),
-      )
-      if (bytesRead === 0) return
-      at += bytesRead
-      yield block.subarray(0, bytesRead)
-    }
+  stream(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+    const readAt = (block: Uint8Array, at: number) =>
+      onDisk(this.path, async () => (await this.#handle.read(block, 0, block.length, at)).bytesRead)
+    return readInBlocks(readAt, start, Math.min(end, this.#written))
   }
 
   dispose(): Promise<void> {

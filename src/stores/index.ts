@@ -44,6 +44,7 @@ export type {
 } from './object-store.ts'
 export { multipartLimits, type PartPlan, type PartRange, partRanges, planParts } from './part-plan.ts'
 export { readBody } from './read-body.ts'
+export { type ReadAt, readInBlocks } from './read-in-blocks.ts'
 export {
   awsCredentials,
   type Capabilities,

@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import type { FoundFile } from '../../catalogue/index.ts'
 import type { Spooled } from '../../intake/index.ts'
 import { KeepsakeError } from '../../media/index.ts'
+import { readInBlocks } from '../../stores/index.ts'
 import { type Piece, Slabs } from './slabs.ts'
 import type { MoveSource, Oddity } from './source.ts'
 
@@ -16,7 +17,6 @@ const closeFile = promisify(close)
 
 /** Bytes up to which a file is read whole. */
 const inMemory = 1024 * 1024
-const blockSize = 256 * 1024
 /** Entries of a folder that are asked for at a time. */
 const atOnce = 128
 
@@ -176,15 +176,12 @@ async function largeFile(fd: number, place: string, file: FoundFile, signal: Abo
   }
 }
 
-/** Through one block of memory: a chunk is good until the next one is asked for. */
-async function* stream(fd: number, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
-  const block = Buffer.allocUnsafeSlow(Math.min(blockSize, end - start))
-  for (let at = start; at < end; ) {
-    const part = block.subarray(0, Math.min(block.length, end - at))
-    await fill(fd, part, at)
-    at += part.byteLength
-    yield part
+function stream(fd: number, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const readAt = async (block: Uint8Array, at: number) => {
+    await fill(fd, block, at)
+    return block.byteLength
   }
+  return readInBlocks(readAt, start, end)
 }
 
 async function fill(fd: number, bytes: Uint8Array, offset: number): Promise<void> {

@@ -12,13 +12,16 @@ export class OutgoingBody {
   readonly #body: ObjectBody
   readonly #size: number
   readonly #watch: Watch
+  readonly #staging: Staging
+  readonly #blocks: Uint8Array[] = []
   /** The error of the source, told apart from those of the connection. */
   sourceError: { readonly error: unknown } | undefined
 
-  constructor(body: ObjectBody, size: number, watch: Watch) {
+  constructor(body: ObjectBody, size: number, watch: Watch, staging: Staging) {
     this.#body = body
     this.#size = size
     this.#watch = watch
+    this.#staging = staging
     if (body instanceof Uint8Array && body.length !== size) throw this.#wrongSize(body.length)
   }
 
@@ -26,6 +29,11 @@ export class OutgoingBody {
   get payload(): Uint8Array | Readable {
     if (this.#body instanceof Uint8Array && this.#size <= pieceSize) return this.#body
     return Readable.from(this.#pieces(), { objectMode: false })
+  }
+
+  /** Once the store has said that it holds the bytes, and not before: until then they may be on their way out. */
+  release(): void {
+    this.#staging.give(this.#blocks.splice(0))
   }
 
   async *#pieces(): AsyncGenerator<Uint8Array> {
@@ -61,8 +69,29 @@ export class OutgoingBody {
 
   async *#source(): AsyncGenerator<Uint8Array> {
     if (typeof this.#body === 'function') return yield* this.#body()
-    if (!(this.#body instanceof Uint8Array)) return yield* staged(this.#body.read(0, this.#size))
+    if (!(this.#body instanceof Uint8Array)) return yield* this.#staged(this.#body.read(0, this.#size))
     for (let start = 0; start < this.#size; start += pieceSize) yield this.#body.subarray(start, start + pieceSize)
+  }
+
+  /** Whatever happens here, the store holds the bytes against their hash. */
+  async *#staged(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const blocks = this.#blocks
+    let turn = 0
+    let filled = 0
+    const block = () => (blocks[turn] ??= this.#staging.take())
+    for await (const chunk of chunks) {
+      for (let from = 0; from < chunk.length; ) {
+        const some = chunk.subarray(from, from + pieceSize - filled)
+        block().set(some, filled)
+        from += some.length
+        filled += some.length
+        if (filled < pieceSize) continue
+        yield block()
+        turn = (turn + 1) % stagingBlocks
+        filled = 0
+      }
+    }
+    if (filled > 0) yield block().subarray(0, filled)
   }
 
   #wrongSize(found: number): KeepsakeError {
@@ -74,31 +103,25 @@ export class OutgoingBody {
 }
 
 /**
- * Blocks that a body of ranges passes through, over and over: without, a large body leaves its own size in garbage. One
- * block is on its way out, one waits in the Readable, one is being filled, and one is to spare; whatever happens, the
- * store holds the bytes against their hash.
+ * Blocks that bodies of ranges pass through, those of one store over and over: without, a large body leaves its own size
+ * in garbage.
  */
-const stagingBlocks = 4
+export class Staging {
+  readonly #free: Uint8Array[] = []
 
-async function* staged(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const blocks: Uint8Array[] = []
-  let turn = 0
-  let filled = 0
-  const block = () => (blocks[turn] ??= Buffer.allocUnsafeSlow(pieceSize))
-  for await (const chunk of chunks) {
-    for (let from = 0; from < chunk.length; ) {
-      const some = chunk.subarray(from, from + pieceSize - filled)
-      block().set(some, filled)
-      from += some.length
-      filled += some.length
-      if (filled < pieceSize) continue
-      yield block()
-      turn = (turn + 1) % stagingBlocks
-      filled = 0
-    }
+  take(): Uint8Array {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(pieceSize)
   }
-  if (filled > 0) yield block().subarray(0, filled)
+
+  give(blocks: readonly Uint8Array[]): void {
+    this.#free.push(...blocks.slice(0, Math.max(0, mostFree - this.#free.length)))
+  }
 }
+
+/** One block is on its way out, one waits in the Readable, one is being filled, and one is to spare. */
+const stagingBlocks = 4
+/** Of as many parts as are under way at a time by default. */
+const mostFree = 4 * stagingBlocks
 
 /** A reader that stopped asking is let go after this time, so that it cannot hold a connection for ever. */
 const idleReaderMillis = 10 * 60_000

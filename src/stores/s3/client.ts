@@ -5,7 +5,7 @@ import { abortReason, unlessAborted } from '../abort.ts'
 import type { ObjectBody } from '../object-store.ts'
 import { actionOf } from './action.ts'
 import { type Address, keyPath } from './address.ts'
-import { OutgoingBody, readText } from './body.ts'
+import { OutgoingBody, readText, Staging } from './body.ts'
 import { emptySha256 } from './canonical.ts'
 import type { CredentialsKeeper } from './credentials.ts'
 import { canonicalQuery } from './encode.ts'
@@ -72,6 +72,7 @@ export class S3Client {
   readonly #pool: Pool
   readonly #places: Places
   readonly #budget = new RetryBudget()
+  readonly #staging = new Staging()
   #provider: ProviderName | undefined
   #clockOffset = 0
   #lastSuccess = Number.NEGATIVE_INFINITY
@@ -242,7 +243,7 @@ export class S3Client {
     try {
       const { path, query, headers } = this.#signed(request)
       if (request.body) {
-        outgoing = new OutgoingBody(request.body.content, request.body.size, watch)
+        outgoing = new OutgoingBody(request.body.content, request.body.size, watch, this.#staging)
         payload = outgoing.payload
         headers['content-length'] = String(request.body.size)
       }
@@ -256,7 +257,9 @@ export class S3Client {
         // section 9.3.2. S3 sends none; a new connection costs both sides more than the question.
         reset: false,
       }
-      return await work(options, watch)
+      const result = await work(options, watch)
+      outgoing?.release()
+      return result
     } catch (error) {
       watch.end()
       // One that was still waiting for a connection has not been touched by undici.
