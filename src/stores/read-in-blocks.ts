@@ -1,8 +1,7 @@
-/** Bytes that are read at a time: few system calls, and little memory for many bodies at once. */
-const blockSize = 256 * 1024
+import { Blocks } from './blocks.ts'
+
 /** Kept for the next range: as many parts as are under way at a time by default, and the one that is being hashed. */
-const mostFree = 5
-const free: Uint8Array[] = []
+const blocks = new Blocks(5)
 
 /** Reads into the block's beginning, from a place of the source on. Answers how many bytes; 0 where the source has ended. */
 export type ReadAt = (block: Uint8Array, at: number) => Promise<number>
@@ -22,7 +21,7 @@ export async function* readInBlocks(
   start: number,
   end: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const block = free.pop() ?? Buffer.allocUnsafeSlow(blockSize)
+  const block = blocks.take()
   try {
     for (let at = start; at < end; ) {
       const bytes = await readAt(block.subarray(0, end - at), at)
@@ -32,6 +31,6 @@ export async function* readInBlocks(
     }
   } finally {
     // No read is under way here, and whoever asks for no more has done with the last piece.
-    if (free.length < mostFree) free.push(block)
+    blocks.give(block)
   }
 }

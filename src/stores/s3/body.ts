@@ -1,23 +1,29 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { KeepsakeError } from '../../media/index.ts'
+import { Blocks, blockSize } from '../blocks.ts'
 import type { ObjectBody } from '../object-store.ts'
 import type { Watch } from './watch.ts'
 
-/** Larger bodies in memory go out in pieces, so that the deadline sees progress. */
-const pieceSize = 256 * 1024
+/** One block is on its way out, one waits in the Readable, one is being filled, and one is to spare. */
+const blocksOfBody = 4
+
+/** What the bodies of one store pass through: as many as there are of parts under way at a time by default. */
+export function stagingBlocks(): Blocks {
+  return new Blocks(4 * blocksOfBody)
+}
 
 /** A body on its way out: counted, and watched. */
 export class OutgoingBody {
   readonly #body: ObjectBody
   readonly #size: number
   readonly #watch: Watch
-  readonly #staging: Staging
+  readonly #staging: Blocks
   readonly #blocks: Uint8Array[] = []
   /** The error of the source, told apart from those of the connection. */
   sourceError: { readonly error: unknown } | undefined
 
-  constructor(body: ObjectBody, size: number, watch: Watch, staging: Staging) {
+  constructor(body: ObjectBody, size: number, watch: Watch, staging: Blocks) {
     this.#body = body
     this.#size = size
     this.#watch = watch
@@ -27,13 +33,13 @@ export class OutgoingBody {
 
   /** What undici sends. */
   get payload(): Uint8Array | Readable {
-    if (this.#body instanceof Uint8Array && this.#size <= pieceSize) return this.#body
+    if (this.#body instanceof Uint8Array && this.#size <= blockSize) return this.#body
     return Readable.from(this.#pieces(), { objectMode: false })
   }
 
   /** Once the store has said that it holds the bytes, and not before: until then they may be on their way out. */
   release(): void {
-    this.#staging.give(this.#blocks.splice(0))
+    this.#staging.give(...this.#blocks.splice(0))
   }
 
   async *#pieces(): AsyncGenerator<Uint8Array> {
@@ -70,7 +76,7 @@ export class OutgoingBody {
   async *#source(): AsyncGenerator<Uint8Array> {
     if (typeof this.#body === 'function') return yield* this.#body()
     if (!(this.#body instanceof Uint8Array)) return yield* this.#staged(this.#body.read(0, this.#size))
-    for (let start = 0; start < this.#size; start += pieceSize) yield this.#body.subarray(start, start + pieceSize)
+    for (let start = 0; start < this.#size; start += blockSize) yield this.#body.subarray(start, start + blockSize)
   }
 
   /** Whatever happens here, the store holds the bytes against their hash. */
@@ -81,13 +87,13 @@ export class OutgoingBody {
     const block = () => (blocks[turn] ??= this.#staging.take())
     for await (const chunk of chunks) {
       for (let from = 0; from < chunk.length; ) {
-        const some = chunk.subarray(from, from + pieceSize - filled)
+        const some = chunk.subarray(from, from + blockSize - filled)
         block().set(some, filled)
         from += some.length
         filled += some.length
-        if (filled < pieceSize) continue
+        if (filled < blockSize) continue
         yield block()
-        turn = (turn + 1) % stagingBlocks
+        turn = (turn + 1) % blocksOfBody
         filled = 0
       }
     }
@@ -101,27 +107,6 @@ export class OutgoingBody {
     )
   }
 }
-
-/**
- * Blocks that bodies of ranges pass through, those of one store over and over: without, a large body leaves its own size
- * in garbage.
- */
-export class Staging {
-  readonly #free: Uint8Array[] = []
-
-  take(): Uint8Array {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(pieceSize)
-  }
-
-  give(blocks: readonly Uint8Array[]): void {
-    this.#free.push(...blocks.slice(0, Math.max(0, mostFree - this.#free.length)))
-  }
-}
-
-/** One block is on its way out, one waits in the Readable, one is being filled, and one is to spare. */
-const stagingBlocks = 4
-/** Of as many parts as are under way at a time by default. */
-const mostFree = 4 * stagingBlocks
 
 /** A reader that stopped asking is let go after this time, so that it cannot hold a connection for ever. */
 const idleReaderMillis = 10 * 60_000

@@ -5,7 +5,7 @@ import { abortReason, unlessAborted } from '../abort.ts'
 import type { ObjectBody } from '../object-store.ts'
 import { actionOf } from './action.ts'
 import { type Address, keyPath } from './address.ts'
-import { OutgoingBody, readText, Staging } from './body.ts'
+import { OutgoingBody, readText, stagingBlocks } from './body.ts'
 import { emptySha256 } from './canonical.ts'
 import type { CredentialsKeeper } from './credentials.ts'
 import { canonicalQuery } from './encode.ts'
@@ -72,7 +72,7 @@ export class S3Client {
   readonly #pool: Pool
   readonly #places: Places
   readonly #budget = new RetryBudget()
-  readonly #staging = new Staging()
+  readonly #staging = stagingBlocks()
   #provider: ProviderName | undefined
   #clockOffset = 0
   #lastSuccess = Number.NEGATIVE_INFINITY

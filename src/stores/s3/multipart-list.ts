@@ -85,7 +85,7 @@ export async function* listMultipart(
   // included in the list."
   let after: readonly [key: string, uploadId: string] | undefined = startAfter ? [startAfter, ''] : undefined
   /** Where pages began: a list that goes in circles would never end. */
-  const begun = new Set<string>()
+  const begun = new Set([JSON.stringify(after)])
   for (;;) {
     const query: [string, string][] = [
       ['uploads', ''],
@@ -107,7 +107,7 @@ export async function* listMultipart(
     if (fields.IsTruncated !== 'true') return
     const next = [decode(fields.NextKeyMarker ?? ''), fields.NextUploadIdMarker ?? ''] as const
     const marker = JSON.stringify(next)
-    if (next[0] === '' || begun.has(marker) || marker === JSON.stringify(after)) {
+    if (next[0] === '' || begun.has(marker)) {
       throw unreadable(request, 'it goes on without a proper marker')
     }
     begun.add(marker)
