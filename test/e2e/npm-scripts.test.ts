@@ -1,9 +1,9 @@
 /** `npm start` and `npm run keepsake` in a clone, with the `.env` that the documents of the recipes tell people to write. */
-import { spawn } from 'node:child_process'
 import { copyFile, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { command } from '../support/command.ts'
 
 const root = join(import.meta.dirname, '../..')
 let clone: string
@@ -14,15 +14,8 @@ beforeAll(async () => {
 })
 afterAll(() => rm(clone, { recursive: true, force: true }))
 
-async function npm(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn('npm', args, { cwd: clone, env: { PATH: process.env.PATH, HOME: clone, ...env } })
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk) => (stdout += chunk))
-  child.stderr.on('data', (chunk) => (stderr += chunk))
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
-  child.once('error', reject)
-  child.once('close', resolve)
-  return { code: await promise, stdout, stderr }
+function npm(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  return command('npm', args, { HOME: clone, ...env }, { cwd: clone })
 }
 
 it('work without a .env', async () => {

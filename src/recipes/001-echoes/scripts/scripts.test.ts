@@ -1,9 +1,9 @@
 /** "S3 Bucket Setup" and "Integration Testing" of the document: the two scripts, run as a reader runs them. */
-import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve as resolvePath } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { command } from '../../../../test/support/command.ts'
 import { credentials, type RecipeServer, startRecipe } from '../../../../test/support/recipe.ts'
 import { type EmbeddedS3, startEmbeddedS3 } from '../../../embedded-s3/index.ts'
 import { type HttpServer, serveHttp } from '../../../http/index.ts'
@@ -17,18 +17,9 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
-async function script(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(resolvePath(import.meta.dirname, name), args, {
-    cwd: dir,
-    env: { PATH: `${dirname(process.execPath)}:${process.env.PATH}`, ...env },
-  })
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk) => (stdout += chunk))
-  child.stderr.on('data', (chunk) => (stderr += chunk))
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
-  child.once('error', reject)
-  child.once('close', resolve)
-  return { code: await promise, stdout, stderr }
+function script(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const PATH = `${dirname(process.execPath)}:${process.env.PATH}`
+  return command(resolvePath(import.meta.dirname, name), args, { PATH, ...env }, { cwd: dir })
 }
 
 describe('scripts/setup', () => {
