@@ -4,12 +4,10 @@ import type { AddressInfo } from 'node:net'
 import tls from 'node:tls'
 import { DeleteBucketPolicyCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { bucketDoctor } from '../../test/support/bucket-doctor.ts'
 import { type Bench, credentials, startBench } from '../bucket/testing/index.ts'
-import { systemClock } from '../clock.ts'
-import { createInlineJobs } from '../jobs/index.ts'
 import { createS3Store } from '../stores/index.ts'
 import { selfSigned } from '../stores/testing/index.ts'
-import { Doctor } from './index.ts'
 import { startTls } from './testing/tls.ts'
 
 let bench: Bench
@@ -36,13 +34,8 @@ async function look(endpoint: string, publicEndpoint = endpoint) {
   const place = { bucket: 'media', region: bench.server.region, endpoint, forcePathStyle: true }
   const store = createS3Store({ ...place, publicEndpoint, credentials, attempts: 1 })
   closers.push(() => store.close())
-  const doctor = new Doctor({
+  const doctor = bucketDoctor({
     store,
-    clock: systemClock,
-    logger: { warn: () => {} },
-    jobs: createInlineJobs(),
-    catalogue: null,
-    installation: null,
     place: { ...place, dualStack: false, credentials: () => credentials },
   })
   const { findings } = await doctor.run({ only: ['S3.5', 'bucket.tls-version', 'probe.plain-http'] })

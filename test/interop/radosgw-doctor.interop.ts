@@ -11,10 +11,9 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { applyPlan, openControlClient, planBucket } from '../../src/bucket/index.ts'
 import { desire } from '../../src/bucket/testing/index.ts'
-import { systemClock } from '../../src/clock.ts'
-import { Doctor, type Report } from '../../src/doctor/index.ts'
-import { createInlineJobs } from '../../src/jobs/index.ts'
+import type { Report } from '../../src/doctor/index.ts'
 import { createS3Store, explainS3Error } from '../../src/stores/index.ts'
+import { bucketDoctor } from '../support/bucket-doctor.ts'
 import { startRadosgw } from './radosgw.ts'
 
 const gateway = await startRadosgw()
@@ -34,13 +33,8 @@ async function makeBucket(): Promise<string> {
 
 async function look(bucket: string): Promise<{ report: Report; status: Record<string, string> }> {
   const store = createS3Store({ ...place, bucket })
-  const doctor = new Doctor({
+  const doctor = bucketDoctor({
     store,
-    clock: systemClock,
-    logger: { warn: () => {} },
-    jobs: createInlineJobs(),
-    catalogue: null,
-    installation: null,
     place: { ...place, bucket, dualStack: false, credentials: () => credentials },
     origins: ['https://app.example'],
   })

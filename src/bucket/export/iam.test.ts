@@ -3,10 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { systemClock } from '../../clock.ts'
-import { Doctor } from '../../doctor/index.ts'
+import { bucketDoctor } from '../../../test/support/bucket-doctor.ts'
 import { createKeepsake } from '../../index.ts'
-import { createInlineJobs } from '../../jobs/index.ts'
 import { type ObjectStore, openS3Store } from '../../stores/index.ts'
 import { applyPlan } from '../apply.ts'
 import type { DesiredBucket } from '../desired/desired-bucket.ts'
@@ -310,13 +308,8 @@ describe('IAM policies', () => {
 /** All of the doctor, on a bucket with an origin to ask for. */
 async function runDoctor(store: ObjectStore, endpoint: string): Promise<void> {
   const place = { bucket: name, region: 'us-east-1', endpoint, forcePathStyle: true, dualStack: false }
-  const doctor = new Doctor({
+  const doctor = bucketDoctor({
     store,
-    clock: systemClock,
-    logger: { warn: () => {} },
-    jobs: createInlineJobs(),
-    catalogue: null,
-    installation: null,
     place: { ...place, credentials: () => credentials },
     origins: ['https://app.example'],
   })
