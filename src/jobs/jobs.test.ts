@@ -81,7 +81,10 @@ describe.each(kinds)('jobs on $name', ({ database }) => {
   test('a check is worked like any nudge, and tells when nobody works', async () => {
     const seen = new Record()
     const jobs = await open(database())
-    await expect(jobs.check(AbortSignal.timeout(300))).rejects.toMatchObject({ code: 'timeout' })
+    // What the first has left behind, or is still waiting for, keeps no other from being taken.
+    const unworked = () => expect(jobs.check(AbortSignal.timeout(300))).rejects.toMatchObject({ code: 'timeout' })
+    await Promise.all([unworked(), unworked()])
+    await unworked()
     await jobs.start(seen.handlers)
     expect(await jobs.check(AbortSignal.timeout(30_000))).toBeGreaterThanOrEqual(0)
     expect(seen.settled.length).toBeGreaterThanOrEqual(1)

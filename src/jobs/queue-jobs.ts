@@ -188,7 +188,9 @@ class QueueJobs implements Jobs {
   async check(signal: AbortSignal): Promise<number> {
     const started = performance.now()
     try {
-      const id = await this.#boss.send(queue, { asset: newAssetId() })
+      const asset = newAssetId()
+      // With a key of its own, as every nudge: one without a key is not taken while an earlier check's still waits.
+      const id = await this.#boss.send(queue, { asset }, { singletonKey: asset })
       for (let pause = 5; id !== null; pause = Math.min(pause * 2, longestLook)) {
         const job = await this.#boss.getJobById(queue, id)
         if (job === null || job.state === 'completed') return Math.round(performance.now() - started)
